@@ -1,0 +1,444 @@
+"""The ledger: what was reported of every order, so that nothing is reported twice.
+
+One item per shop, order and event name. All decisions are pure functions from a record to the
+next record; the store is only asked for two things, a read and a write on condition that nobody
+else wrote in between. So the rules can be proved without a table, and hold with any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from prisjakt_relay.conversion import Conversion, utc_text
+from prisjakt_relay.errors import Problem, StorageError
+from prisjakt_relay.outcomes import DeathReason, Outcome
+
+KEPT: Final = timedelta(days=90)
+DEAD_KEPT: Final = timedelta(days=180)
+LEASE: Final = timedelta(seconds=75)
+LAST_FIRST_REPORT: Final = timedelta(days=29)  # Prisjakt forgets an event id after 30
+CONTENTIONS: Final = 20
+
+
+class Status(StrEnum):
+    WAITING = "waiting"
+    REPORTED = "reported"
+    ALREADY_AT_PRISJAKT = "already_at_prisjakt"
+    NOT_CORRECTABLE = "not_correctable"
+    NOTHING_TO_REPORT = "nothing_to_report"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What may still change of an order."""
+
+    revision: int
+    void: bool
+    amount: Decimal
+    items: int
+
+    @classmethod
+    def of(cls, conversion: Conversion) -> Facts:
+        return cls(
+            revision=conversion.revision,
+            void=conversion.void,
+            amount=conversion.amount,
+            items=conversion.number_of_items,
+        )
+
+    def rank(self) -> tuple[int, bool, Decimal, int]:
+        """The highest wins. Revisions may be whole seconds: at a tie the smaller claim does."""
+        return (self.revision, self.void, -self.amount, -self.items)
+
+    def says(self, other: Facts | None) -> bool:
+        """The same to Prisjakt, whatever the revision."""
+        return other is not None and (self.void, self.amount, self.items) == (
+            other.void,
+            other.amount,
+            other.items,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One order in the ledger.
+
+    Frozen at the first claim: shop to click_id. `settled` are the facts that an outcome was found
+    for, `reported` those that Prisjakt holds; `certain` is False while an earlier try may have
+    stored others. `uncertain` means that some try may have been stored without our knowing.
+    """
+
+    shop: str
+    platform: str
+    order_id: str
+    event_name: str
+    pixel_id: str
+    external_id: str
+    currency: str
+    event_time: str
+    click_id: str
+    received_at: datetime
+    wanted: Facts
+    updated_at: datetime
+    expires_at: datetime
+    status: Status = Status.WAITING
+    version: int = 0
+    settled: Facts | None = None
+    reported: Facts | None = None
+    certain: bool = True
+    uncertain: bool = False
+    token: str | None = None
+    leased_until: datetime | None = None
+    first_try_at: datetime | None = None
+    tries: int = 0
+    refusals: int = 0
+    death: DeathReason | None = None
+    dead_since: datetime | None = None
+    answer: Problem = field(default_factory=Problem)
+
+    @property
+    def key(self) -> str:
+        return key(self.shop, self.order_id, self.event_name)
+
+
+def key(shop: str, order_id: str, event_name: str) -> str:
+    return f"order#{shop}#{order_id}#{event_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a message may do now: send `record.wanted`, wait until `until`, or nothing more."""
+
+    record: Record
+    outcome: Outcome | None = None
+    until: datetime | None = None
+
+
+def claimed(
+    record: Record | None,
+    conversion: Conversion,
+    *,
+    pixel_id: str,
+    now: datetime,
+    token: str,
+    lease: timedelta = LEASE,
+) -> Claim:
+    """Merge the message into what is wanted, then take the lease if there is something to send."""
+    facts = Facts.of(conversion)
+    if record is None or record.expires_at <= now:
+        record = _new(conversion, facts, pixel_id, now)
+    elif record.currency != conversion.currency and not facts.void:
+        # A figure in another currency says nothing about the frozen one.
+        return Claim(record, Outcome.NOT_CORRECTABLE)
+    elif facts.rank() < record.wanted.rank():
+        return Claim(record, Outcome.SUPERSEDED)
+    else:
+        record = replace(record, wanted=facts)
+
+    if record.leased_until is not None and record.leased_until > now:
+        return Claim(record, until=record.leased_until)
+    if record.token is not None:
+        record = replace(record, token=None, leased_until=None, uncertain=True)  # it was killed
+    return _next_step(record, now, token, lease)
+
+
+def _new(conversion: Conversion, facts: Facts, pixel_id: str, now: datetime) -> Record:
+    return Record(
+        shop=conversion.shop,
+        platform=conversion.platform,
+        order_id=conversion.order_id,
+        event_name=conversion.event_name,
+        pixel_id=pixel_id,
+        external_id=conversion.order_reference,
+        currency=conversion.currency,
+        event_time=utc_text(conversion.event_time),
+        click_id=conversion.click_id,
+        received_at=conversion.received_at,
+        wanted=facts,
+        updated_at=now,
+        expires_at=now + KEPT,
+    )
+
+
+def _next_step(record: Record, now: datetime, token: str, lease: timedelta) -> Claim:
+    wanted = record.wanted
+    if record.reported is not None and wanted.says(record.reported):
+        return Claim(_back_to_reported(record), Outcome.DUPLICATE)
+    if record.settled is not None and wanted.says(record.settled):
+        return Claim(record, Outcome.DUPLICATE)
+    if record.death is DeathReason.EXPIRED:
+        return Claim(record, Outcome.DUPLICATE)
+    if record.reported is not None or record.status is Status.ALREADY_AT_PRISJAKT:
+        return Claim(
+            replace(record, status=Status.NOT_CORRECTABLE, settled=wanted), Outcome.NOT_CORRECTABLE
+        )
+    if wanted.void:
+        status = Status.NOT_CORRECTABLE if record.uncertain else Status.NOTHING_TO_REPORT
+        return Claim(replace(record, status=status, settled=wanted), Outcome(status))
+    if record.first_try_at is not None and now - record.first_try_at > LAST_FIRST_REPORT:
+        return Claim(dead(record, wanted, DeathReason.EXPIRED, record.answer, now), Outcome.DEAD)
+    return Claim(
+        replace(
+            record,
+            status=Status.WAITING,
+            settled=None,
+            death=None,
+            dead_since=None,
+            token=token,
+            leased_until=now + lease,
+            first_try_at=record.first_try_at or now,
+        )
+    )
+
+
+def _back_to_reported(record: Record) -> Record:
+    """An order that was changed and changed back is no longer outstanding."""
+    if record.status is not Status.NOT_CORRECTABLE:
+        return record
+    return replace(record, status=Status.REPORTED, settled=record.reported)
+
+
+def reported(record: Record, sent: Facts, *, certain: bool) -> Record:
+    return replace(
+        _released(record), status=Status.REPORTED, settled=sent, reported=sent, certain=certain
+    )
+
+
+def already_at_prisjakt(record: Record, sent: Facts) -> Record:
+    return replace(_released(record), status=Status.ALREADY_AT_PRISJAKT, settled=sent)
+
+
+def failed(record: Record, answer: Problem, *, stored: bool, refused: bool) -> Record:
+    """A try without success; `stored` says that Prisjakt may have kept it all the same."""
+    return replace(
+        _released(record),
+        tries=record.tries + 1,
+        refusals=record.refusals + (1 if refused else 0),
+        uncertain=record.uncertain or stored,
+        answer=answer,
+    )
+
+
+def dead(record: Record, sent: Facts, death: DeathReason, answer: Problem, now: datetime) -> Record:
+    return replace(
+        _released(record),
+        status=Status.DEAD,
+        death=death,
+        dead_since=now,
+        settled=sent,
+        answer=answer,
+    )
+
+
+def untouched(record: Record) -> Record:
+    """Give the lease back: nothing was sent."""
+    first = record.first_try_at if record.tries or record.uncertain else None
+    return replace(_released(record), first_try_at=first)
+
+
+def _released(record: Record) -> Record:
+    return replace(record, token=None, leased_until=None)
+
+
+class Store(Protocol):
+    """The table. Raises `StorageError` when it does not answer."""
+
+    def get(self, item_key: str) -> Mapping[str, Any] | None:
+        """The item, read consistently."""
+
+    def put(self, item: Mapping[str, Any], *, previous: int | None) -> bool:
+        """Write the item if its `version` in the table is still `previous` (None: no item)."""
+
+
+class Ledger:
+    """Records in a store, with leases; every change is made on the newest version or not at all."""
+
+    def __init__(self, store: Store, *, lease: timedelta = LEASE) -> None:
+        self._store = store
+        self._lease = lease
+
+    def claim(self, conversion: Conversion, *, pixel_id: str, now: datetime, token: str) -> Claim:
+        for _ in range(CONTENTIONS):
+            before = self._get(key(conversion.shop, conversion.order_id, conversion.event_name))
+            claim = claimed(
+                before, conversion, pixel_id=pixel_id, now=now, token=token, lease=self._lease
+            )
+            if claim.record == before:
+                return claim
+            after = self._written(claim.record, before, now)
+            if after is not None:
+                return replace(claim, record=after)
+        raise StorageError("the ledger item is contended")
+
+    def settle(self, record: Record, change: Change, now: datetime) -> Record | None:
+        """Apply what came of a try, if the lease is still ours; None if it is not."""
+        for _ in range(CONTENTIONS):
+            before = self._get(record.key)
+            if before is None or before.token != record.token:
+                return None
+            after = self._written(change(before), before, now)
+            if after is not None:
+                return after
+        raise StorageError("the ledger item is contended")
+
+    def last_success(self, shop: str) -> datetime | None:
+        """When a report of this shop last succeeded, if one has within 90 days."""
+        item = self._store.get(f"shop#{shop}")
+        return _moment(item.get("last_success_at")) if item else None
+
+    def note_success(self, shop: str, now: datetime) -> None:
+        """Only ever moves forward; a lost race is a success just as late."""
+        item = self._store.get(f"shop#{shop}")
+        version = int(item["version"]) if item else None
+        self._store.put(
+            {
+                "id": f"shop#{shop}",
+                "version": (version or 0) + 1,
+                "last_success_at": _text(now),
+                "expires_at": _seconds(now + KEPT),
+            },
+            previous=version,
+        )
+
+    def _get(self, item_key: str) -> Record | None:
+        item = self._store.get(item_key)
+        return from_item(item) if item else None
+
+    def _written(self, record: Record, before: Record | None, now: datetime) -> Record | None:
+        kept = DEAD_KEPT if record.status is Status.DEAD else KEPT
+        after = replace(
+            record,
+            version=(before.version if before else 0) + 1,
+            updated_at=now,
+            expires_at=now + kept,
+        )
+        written = self._store.put(to_item(after), previous=before.version if before else None)
+        return after if written else None
+
+
+class Change(Protocol):
+    """A step from the record as it is to the record as it should be."""
+
+    def __call__(self, record: Record, /) -> Record: ...
+
+
+def to_item(record: Record) -> dict[str, Any]:
+    """The record as the table keeps it; absent values are left out, decimals are texts."""
+    item: dict[str, Any] = {
+        "id": record.key,
+        "version": record.version,
+        "status": str(record.status),
+        "shop": record.shop,
+        "platform": record.platform,
+        "order_id": record.order_id,
+        "event_name": record.event_name,
+        "pixel_id": record.pixel_id,
+        "external_id": record.external_id,
+        "currency": record.currency,
+        "event_time": record.event_time,
+        "click_id": record.click_id,
+        "received_at": _text(record.received_at),
+        "wanted": _facts_item(record.wanted),
+        "settled": _facts_item(record.settled) if record.settled else None,
+        "reported": _facts_item(record.reported) if record.reported else None,
+        "certain": record.certain,
+        "uncertain": record.uncertain,
+        "token": record.token,
+        "leased_until": _text(record.leased_until),
+        "first_try_at": _text(record.first_try_at),
+        "tries": record.tries,
+        "refusals": record.refusals,
+        "death": str(record.death) if record.death else None,
+        "dead_shop": record.shop if record.status is Status.DEAD else None,
+        "dead_since": _text(record.dead_since),
+        "answer": _answer_item(record.answer) if record.answer != Problem() else None,
+        "updated_at": _text(record.updated_at),
+        "expires_at": _seconds(record.expires_at),
+    }
+    return {name: value for name, value in item.items() if value is not None}
+
+
+def from_item(item: Mapping[str, Any]) -> Record:
+    answer = item.get("answer") or {}
+    return Record(
+        shop=item["shop"],
+        platform=item["platform"],
+        order_id=item["order_id"],
+        event_name=item["event_name"],
+        pixel_id=item["pixel_id"],
+        external_id=item["external_id"],
+        currency=item["currency"],
+        event_time=item["event_time"],
+        click_id=item["click_id"],
+        received_at=datetime.fromisoformat(item["received_at"]),
+        wanted=_facts(item["wanted"]),
+        updated_at=datetime.fromisoformat(item["updated_at"]),
+        expires_at=datetime.fromtimestamp(int(item["expires_at"]), UTC),
+        status=Status(item["status"]),
+        version=int(item["version"]),
+        settled=_facts(item["settled"]) if "settled" in item else None,
+        reported=_facts(item["reported"]) if "reported" in item else None,
+        certain=item["certain"],
+        uncertain=item["uncertain"],
+        token=item.get("token"),
+        leased_until=_moment(item.get("leased_until")),
+        first_try_at=_moment(item.get("first_try_at")),
+        tries=int(item["tries"]),
+        refusals=int(item["refusals"]),
+        death=DeathReason(item["death"]) if "death" in item else None,
+        dead_since=_moment(item.get("dead_since")),
+        answer=Problem(
+            status=int(answer["status"]) if "status" in answer else None,
+            title=answer.get("title", ""),
+            detail=answer.get("detail", ""),
+            field_errors=answer.get("field_errors", {}),
+            request_id=answer.get("request_id", ""),
+        ),
+    )
+
+
+def _facts_item(facts: Facts) -> dict[str, Any]:
+    return {
+        "revision": facts.revision,
+        "void": facts.void,
+        "amount": format(facts.amount, "f"),
+        "items": facts.items,
+    }
+
+
+def _facts(item: Mapping[str, Any]) -> Facts:
+    return Facts(
+        revision=int(item["revision"]),
+        void=item["void"],
+        amount=Decimal(item["amount"]),
+        items=int(item["items"]),
+    )
+
+
+def _answer_item(answer: Problem) -> dict[str, Any]:
+    item = {
+        "status": answer.status,
+        "title": answer.title,
+        "detail": answer.detail,
+        "field_errors": dict(answer.field_errors),
+        "request_id": answer.request_id,
+    }
+    return {name: value for name, value in item.items() if value}
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds") if moment else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())

@@ -1,0 +1,52 @@
+"""Pauses per client: after a 429 nobody sends for that client, over all senders."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from prisjakt_relay.ledger import Store
+
+FIRST: Final = timedelta(seconds=60)
+LONGEST: Final = timedelta(hours=1)
+MEMORY: Final = timedelta(hours=2)  # a 429 this long after the last one starts from FIRST again
+
+
+class Pauses:
+    """One table item per client. `scale` shortens only the waits that the relay itself chooses."""
+
+    def __init__(self, store: Store, *, scale: float = 1.0) -> None:
+        self._store = store
+        self._scale = scale
+
+    def until(self, client: str, now: datetime) -> datetime | None:
+        """The end of the client's pause, if it is in one."""
+        item = self._store.get(f"pause#{client}")
+        if item is None:
+            return None
+        end = datetime.fromisoformat(item["until"])
+        return end if end > now else None
+
+    def start(self, client: str, asked: float | None, now: datetime) -> datetime:
+        """Pause for as long as Prisjakt asked, in seconds; else 60 s, doubling up to an hour."""
+        item = self._store.get(f"pause#{client}")
+        strikes = 0
+        if item is not None and now - datetime.fromisoformat(item["until"]) < MEMORY:
+            strikes = int(item["strikes"])
+        if asked is None:
+            wait = min(FIRST * (1 << min(strikes, 10)), LONGEST) * self._scale
+        else:
+            wait = timedelta(seconds=asked)
+        end = now + wait
+        version = int(item["version"]) if item else None
+        self._store.put(
+            {
+                "id": f"pause#{client}",
+                "version": (version or 0) + 1,
+                "until": end.isoformat(timespec="milliseconds"),
+                "strikes": strikes + 1,
+                "expires_at": int((end + MEMORY).timestamp()) + 1,
+            },
+            previous=version,
+        )
+        return end

@@ -1,0 +1,191 @@
+"""WooCommerce's order webhooks: https://developer.woocommerce.com/docs/apis/rest-api/v3/webhooks/"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from urllib.parse import urlsplit
+
+from prisjakt_relay.errors import UnreadableError
+from prisjakt_relay.platforms import reading
+from prisjakt_relay.platforms.interface import (
+    Document,
+    Headers,
+    Order,
+    PaymentState,
+    Platform,
+    hmac_sha256,
+    verify_hmac,
+)
+from prisjakt_relay.shop import AmountChoice, Shop
+
+SIGNATURE: Final = "x-wc-webhook-signature"
+META_KEYS: Final = ("pjclid", "_pjclid", "__pjclid")
+SESSION_ENTRY: Final = "_wc_order_attribution_session_entry"
+RENEWAL: Final = "_subscription_renewal"
+
+_PING: Final = re.compile(rb"webhook_id=[0-9]{1,20}")
+
+STATES: Final = {
+    "checkout-draft": PaymentState.DRAFT,
+    "auto-draft": PaymentState.DRAFT,
+    "trash": PaymentState.DRAFT,
+    "pending": PaymentState.PENDING,
+    "on-hold": PaymentState.PENDING,
+    "completed": PaymentState.PAID,
+    "cancelled": PaymentState.VOID,
+    "failed": PaymentState.VOID,
+    "refunded": PaymentState.VOID,
+}
+
+
+def sign(body: bytes, secret: str) -> Headers:
+    return {SIGNATURE: hmac_sha256(body, secret)}
+
+
+def verify(headers: Headers, body: bytes, secrets: Iterable[str]) -> None:
+    verify_hmac(headers.get(SIGNATURE), body, secrets)
+
+
+def is_ping(headers: Headers, body: bytes) -> bool:
+    """The unsigned form post that WooCommerce sends when a webhook is saved; it wants a 200."""
+    return SIGNATURE not in headers and bool(_PING.fullmatch(body))
+
+
+def topic(headers: Headers) -> str:
+    return headers.get("x-wc-webhook-topic", "").strip().lower()
+
+
+def host(headers: Headers) -> str | None:
+    try:
+        return urlsplit(headers.get("x-wc-webhook-source", "").strip()).hostname
+    except ValueError:
+        return None
+
+
+def order_id(order: Document) -> str:
+    if "code" in order and "id" not in order:
+        raise UnreadableError("code", "is there instead of an order: the shop sent an error")
+    return reading.identifier(order, "id")
+
+
+def is_test_delivery(headers: Headers, order: Document) -> bool:  # noqa: ARG001  # it has none
+    return False
+
+
+def source(order: Document) -> str:
+    """What made the order; a renewal says so in its metadata even when another plug-in made it."""
+    if any(key == RENEWAL for key, _ in _metadata(order)):
+        return "subscription"
+    return reading.text(order, "created_via")
+
+
+def click_ids(order: Document) -> list[object]:
+    """What the order's metadata carries, the most trusted key first, the last value first."""
+    metadata = [pair for pair in reversed(_metadata(order)) if pair[1] not in (None, "", [], {})]
+    return [value for name in META_KEYS for key, value in metadata if key == name]
+
+
+def landing_page(order: Document) -> list[str]:
+    """Click ids in WooCommerce's own order attribution."""
+    return [
+        click_id
+        for key, value in _metadata(order)
+        if key == SESSION_ENTRY
+        for click_id in reading.click_ids_in_address(value)
+    ]
+
+
+def _metadata(order: Document) -> list[tuple[object, object]]:
+    return [(row.get("key"), row.get("value")) for row in reading.rows(order, "meta_data")]
+
+
+def normalise(order: Document, shop: Shop) -> Order:
+    created_at = _gmt(order, "date_created_gmt")
+    gross, net = _amounts(order, shop.amount)
+    number = reading.text(order, "number")
+    return Order(
+        number=number,
+        name=number,
+        created_at=created_at,
+        updated_at=(
+            _gmt(order, "date_modified_gmt")
+            if reading.has(order, "date_modified_gmt")
+            else created_at
+        ),
+        state=_state(order),
+        test=False,
+        currency=reading.currency(order, "currency"),
+        gross=gross,
+        net=net,
+        number_of_items=reading.items(
+            (reading.decimal(line, "quantity", "line_items[].") for line in _lines(order)),
+            "line_items[].quantity",
+        ),
+    )
+
+
+def _gmt(order: Document, field: str) -> datetime:
+    return reading.instant(order, field, naive_is_utc=True)
+
+
+def _state(order: Document) -> PaymentState:
+    status = reading.text(order, "status")
+    if status in STATES:
+        return STATES[status]
+    if reading.has(order, "date_paid_gmt") or reading.has(order, "date_paid"):
+        return PaymentState.PAID
+    # Cash on delivery and invoices are "processing" long before they are paid. A shop's own
+    # status says nothing until a payment date does.
+    return PaymentState.SECURED if status == "processing" else PaymentState.PENDING
+
+
+def _lines(order: Document) -> list[Document]:
+    return reading.rows(order, "line_items")
+
+
+def _amounts(order: Document, choice: AmountChoice) -> tuple[Decimal, Decimal]:
+    """The chosen amount as ordered and as of now: `total` never changes, refunds are listed."""
+    gross = reading.decimal(order, "total")
+    tax = reading.decimal(order, "total_tax") if reading.has(order, "total_tax") else Decimal(0)
+    refunded, refunded_tax = Decimal(0), Decimal(0)
+    for refund in reading.rows(order, "refunds"):
+        amount = abs(reading.decimal(refund, "total", "refunds[]."))
+        refunded += amount
+        refunded_tax += (
+            abs(reading.decimal(refund, "total_tax", "refunds[]."))
+            if reading.has(refund, "total_tax")
+            else reading.share(tax, amount, gross)
+        )
+    net = gross - refunded
+    if choice is AmountChoice.TOTAL:
+        return reading.cents(gross), reading.cents(net)
+    if choice is AmountChoice.TOTAL_EXCL_TAX:
+        return reading.cents(gross - tax), reading.cents(net - (tax - refunded_tax))
+    goods = Decimal(0)
+    for line in _lines(order):
+        goods += reading.decimal(line, "total", "line_items[].")
+        if choice is AmountChoice.GOODS and reading.has(line, "total_tax"):
+            goods += reading.decimal(line, "total_tax", "line_items[].")
+    return reading.cents(goods), reading.cents(reading.share(goods, net, gross))
+
+
+PLATFORM: Final = Platform(
+    name="woocommerce",
+    answer_within=timedelta(seconds=14),  # it waits 60 s and never sends again
+    topics=frozenset({"order.created", "order.updated", "order.restored"}),
+    sign=sign,
+    verify=verify,
+    is_ping=is_ping,
+    topic=topic,
+    host=host,
+    order_id=order_id,
+    is_test_delivery=is_test_delivery,
+    source=source,
+    click_ids=click_ids,
+    landing_page=landing_page,
+    normalise=normalise,
+)

@@ -1,0 +1,95 @@
+"""Entry point of the receiver: API Gateway HTTP API, payload format 2.0."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Protocol
+
+from prisjakt_relay import aws
+from prisjakt_relay.conversion import Conversion
+from prisjakt_relay.queues import enqueue
+from prisjakt_relay.receiver.settings import from_environment
+from prisjakt_relay.receiver.webhook import Ports, Request, answer
+from prisjakt_relay.shop import Shops, secrets_reader
+from prisjakt_relay.telemetry import Telemetry
+
+
+class Context(Protocol):
+    """What the relay reads of the Lambda context."""
+
+    aws_request_id: str
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)
+
+
+settings = from_environment()
+telemetry = Telemetry("receiver", settings.stack, clock)
+
+
+@cache
+def sqs() -> Any:
+    """Made when the first order with a click id comes: most deliveries carry none."""
+    return aws.client("sqs")
+
+
+def to_queue(conversion: Conversion, deadline: datetime) -> None:
+    enqueue(
+        conversion,
+        client=sqs(),
+        queue_url=settings.queue_url,
+        deadline=deadline,
+        clock=clock,
+        sleep=time.sleep,
+    )
+
+
+ports = Ports(
+    shops=Shops(
+        secrets_reader(
+            aws.client("secretsmanager"), f"{settings.stack}/shops/", clock=clock, sleep=time.sleep
+        ),
+        clock=clock,
+        alarm=telemetry.alarm,
+        scale=settings.time_scale,
+    ),
+    enqueue=to_queue,
+    clock=clock,
+    emit=telemetry.emit,
+)
+
+
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    telemetry.request(context.aws_request_id)
+    parameters = event.get("pathParameters") or {}
+    given = answer(
+        Request(
+            platform=parameters.get("platform", ""),
+            shop=parameters.get("shop", ""),
+            headers={name.lower(): value for name, value in event.get("headers", {}).items()},
+            body=raw_body(event),
+        ),
+        ports,
+    )
+    return {
+        "statusCode": given.status,
+        "headers": {"content-type": "application/json", **given.headers},
+        "body": json.dumps(given.body),
+    }
+
+
+def raw_body(event: dict[str, Any]) -> bytes:
+    """The bytes that were sent; they are what is signed."""
+    body = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return body.encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error:
+        return b""  # no signature fits it

@@ -1,0 +1,161 @@
+"""One HTTP request in, one answer out; the receiver without Lambda and without AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from prisjakt_relay.conversion import Conversion
+from prisjakt_relay.errors import (
+    RequestError,
+    SignatureError,
+    StorageError,
+    UnavailableError,
+    UnknownShopError,
+)
+from prisjakt_relay.intake import decide
+from prisjakt_relay.outcomes import Reason, Received
+from prisjakt_relay.platforms import PLATFORMS
+from prisjakt_relay.platforms.interface import Headers, Platform
+from prisjakt_relay.shop import SHOP_NAME, Shop, Shops
+from prisjakt_relay.telemetry import Emit
+
+RETRY_AFTER_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`headers` have lower-case names; `body` is the bytes as they were sent."""
+
+    platform: str
+    shop: str
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the receiver needs of the outside. `enqueue` raises `StorageError` when it fails."""
+
+    shops: Shops
+    enqueue: Callable[[Conversion, datetime], None]
+    clock: Callable[[], datetime]
+    emit: Emit
+
+
+def answer(request: Request, ports: Ports) -> Answer:
+    """Verify, decide, queue. Every cause of a refusal gets the same answer and one log line."""
+    now = ports.clock()
+    platform = PLATFORMS.get(request.platform)
+    known: dict[str, Any] = {"shop": request.shop} if SHOP_NAME.fullmatch(request.shop) else {}
+    try:
+        if platform is None or not known:
+            raise UnknownShopError
+        return _take(request, platform, now, ports)
+    except SignatureError as error:
+        ports.emit(Received.UNSIGNED, platform=request.platform, **known)
+        return _problem(error)
+    except UnknownShopError as error:
+        ports.emit(Received.UNKNOWN, **known)
+        return _problem(error)
+    except UnavailableError as error:
+        ports.emit(Received.UNAVAILABLE, platform=request.platform, **known)
+        return _problem(error, {"retry-after": str(RETRY_AFTER_SECONDS)})
+
+
+def _take(request: Request, platform: Platform, now: datetime, ports: Ports) -> Answer:
+    deadline = now + platform.answer_within
+    shop = ports.shops.get(request.shop, deadline)
+    if shop.platform != platform.name:
+        raise UnknownShopError
+    if platform.is_ping(request.headers, request.body):
+        ports.emit(Received.IGNORED, platform=platform.name, shop=request.shop, reason=Reason.PING)
+        return Answer(200, {"outcome": Received.IGNORED, "reason": Reason.PING})
+    shop = _verified(request, platform, shop, now, deadline, ports)
+
+    decision = decide(platform, request.shop, shop, request.headers, request.body, now)
+    line: dict[str, Any] = {
+        "platform": platform.name,
+        "shop": request.shop,
+        "order_id": decision.order_id,
+    }
+    if decision.conversion is None:
+        ports.emit(
+            _event(decision.reason, decision.problem),
+            outcome=Received.IGNORED,
+            reason=decision.reason,
+            problem=decision.problem,
+            **line,
+        )
+        body = {"outcome": Received.IGNORED, "reason": decision.reason}
+        return Answer(200, body | ({"order_id": decision.order_id} if decision.order_id else {}))
+    try:
+        ports.enqueue(decision.conversion, deadline)
+    except StorageError as error:
+        raise UnavailableError from error
+    ports.emit(
+        Received.QUEUED,
+        outcome=Received.QUEUED,
+        void=decision.conversion.void,
+        revision=decision.conversion.revision,
+        **line,
+    )
+    return Answer(
+        200,
+        {
+            "outcome": Received.QUEUED,
+            "order_id": decision.order_id,
+            "order_reference": decision.conversion.order_reference,
+        },
+    )
+
+
+def _verified(
+    request: Request,
+    platform: Platform,
+    shop: Shop,
+    now: datetime,
+    deadline: datetime,
+    ports: Ports,
+) -> Shop:
+    try:
+        platform.verify(request.headers, request.body, shop.signing_secrets)
+    except SignatureError:
+        newer = ports.shops.fresh(request.shop, now, deadline)
+        if newer is None or newer.platform != platform.name:
+            raise
+        platform.verify(request.headers, request.body, newer.signing_secrets)
+        return newer
+    return shop
+
+
+def _event(reason: Reason | None, problem: str | None) -> str:
+    """What is counted: an unreadable delivery and a foreign store are for somebody to look at."""
+    if reason is Reason.UNREADABLE:
+        return "unreadable"
+    if reason is Reason.SOURCE and problem is not None:
+        return "foreign_source"
+    return Received.IGNORED
+
+
+def _problem(error: RequestError, headers: Mapping[str, str] | None = None) -> Answer:
+    """RFC 9457."""
+    return Answer(
+        error.http_status,
+        {
+            "type": "about:blank",
+            "title": error.title,
+            "status": error.http_status,
+            "detail": error.detail,
+        },
+        {"content-type": "application/problem+json", **(headers or {})},
+    )

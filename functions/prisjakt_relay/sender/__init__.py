@@ -1,0 +1,1 @@
+"""The function behind the queue: reports conversions to Prisjakt."""

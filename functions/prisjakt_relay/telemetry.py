@@ -1,0 +1,78 @@
+"""The log: one JSON line per outcome, which carries its own metrics.
+
+The line holds a CloudWatch embedded-metric block, so an outcome costs one line and no call:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+Only the dimension `stack` is used; which shop and which reason is in the line's other fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from aws_lambda_powertools.logging import Logger
+
+NAMESPACE: Final = "PrisjaktRelay"
+
+# What the alarms and the runbook count.
+METRICS: Final[Mapping[str, str]] = {
+    "queued": "Queued",
+    "ignored": "Ignored",
+    "unsigned": "SignatureFailures",
+    "unknown": "UnknownShops",
+    "unavailable": "Unavailable",
+    "unreadable": "Unreadable",
+    "foreign_source": "ForeignSources",
+    "reported": "Reported",
+    "already_at_prisjakt": "AlreadyAtPrisjakt",
+    "not_correctable": "NotCorrectable",
+    "dead": "DeadOrders",
+    "set_up_refused": "SetUpFaults",
+    "shop_document_unusable": "ShopDocumentFaults",
+    "shop_document_stale": "ShopDocumentFaults",
+    "shop_document_unknown_fields": "ShopDocumentFaults",
+}
+WAITING_AGE: Final = "WaitingAge"
+
+
+class Emit(Protocol):
+    """Write one line. `event` is an outcome or a trouble; `age` is in seconds."""
+
+    def __call__(self, event: str, *, age: float | None = None, **fields: Any) -> None: ...
+
+
+class Telemetry:
+    """Lines for one function, in the stack's name."""
+
+    def __init__(self, function: str, stack: str, clock: Callable[[], datetime]) -> None:
+        self._logger = Logger(service=function)
+        self._stack = stack
+        self._clock = clock
+
+    def request(self, request_id: str) -> None:
+        """Name the Lambda request in every line until the next one."""
+        self._logger.append_keys(request_id=request_id)
+
+    def emit(self, event: str, *, age: float | None = None, **fields: Any) -> None:
+        extra: dict[str, Any] = {k: v for k, v in fields.items() if v is not None}
+        metrics: list[dict[str, str]] = []
+        if name := METRICS.get(event):
+            extra[name] = 1
+            metrics.append({"Name": name, "Unit": "Count"})
+        if age is not None:
+            extra[WAITING_AGE] = round(age, 3)
+            metrics.append({"Name": WAITING_AGE, "Unit": "Seconds"})
+        if metrics:
+            extra["stack"] = self._stack
+            extra["_aws"] = {
+                "Timestamp": int(self._clock().timestamp() * 1000),
+                "CloudWatchMetrics": [
+                    {"Namespace": NAMESPACE, "Dimensions": [["stack"]], "Metrics": metrics}
+                ],
+            }
+        self._logger.info(event, extra=extra)
+
+    def alarm(self, trouble: str, shop: str, **details: Any) -> None:
+        """A trouble that somebody has to look at: `shop.Alarm`."""
+        self.emit(trouble, shop=shop, **details)
