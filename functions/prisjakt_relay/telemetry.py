@@ -46,7 +46,7 @@ class Telemetry:
     """Lines for one function, in the stack's name."""
 
     def __init__(self, function: str, stack: str, clock: Callable[[], datetime]) -> None:
-        self._logger = Logger(service=function)
+        self._logger = Logger(service=function, location=None)
         self._stack = stack
         self._clock = clock
 

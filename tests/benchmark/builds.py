@@ -36,14 +36,18 @@ class Artifacts:
     textbook_plain: Path
 
 
-def find_python(version: str = PYTHON_VERSION) -> Path:
-    """An interpreter of the Lambda runtime's version that really starts."""
+def find_python(given: Path | None, version: str = PYTHON_VERSION) -> Path:
+    """The given interpreter, or one of the Lambda runtime's version, if it really starts."""
+    if given is not None:
+        if not python_version(given):
+            raise BuildError(f"{given} is not a Python that starts")
+        return given.absolute()
     prefix = _output(["pyenv", "prefix", version])
-    candidates = [
-        _output([sys.executable, "-m", "uv", "python", "find", version]),
+    candidates = (
+        _output([sys.executable, "-m", "uv", "python", "find", "--no-project", version]),
         f"{prefix}/bin/python" if prefix else "",
         shutil.which(f"python{version}") or "",
-    ]
+    )
     for candidate in candidates:
         if candidate and python_version(Path(candidate)) == version:
             return Path(candidate)
@@ -98,8 +102,8 @@ def _build_ours(python: Path) -> Path:
     _run(
         [
             "make",
-            "-f",
-            "functions/Makefile",
+            "-C",
+            "functions",
             "build-ReceiverFunction",
             f"ARTIFACTS_DIR={folder}",
             f"PYTHON_VERSION={python_version(python)}",

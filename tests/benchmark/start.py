@@ -121,7 +121,7 @@ def main() -> int:
     if load > 1:
         console.print(f"[yellow]The load average is {load:.1f}: read the figures with care.")
     try:
-        python = options.python or builds.find_python()
+        python = builds.find_python(options.python)
         with console.status("Building the artifacts"):
             runtime = builds.build_runtime(python)
             artifacts = builds.build_artifacts(python)
@@ -334,6 +334,7 @@ def _write_json(
         "ratios": [{**asdict(ratio), "met": ratio.met} for ratio in ratios],
         "imports_ms": [asdict(module) for module in imports],
     }
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 

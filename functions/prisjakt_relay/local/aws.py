@@ -1,0 +1,276 @@
+"""An embedded AWS in which the project's own template is created: ministack, on loopback only."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+from prisjakt_relay.errors import SetupError
+
+REGION: Final = "eu-north-1"
+STACK: Final = "local"
+ACCOUNT: Final = "000000000000"
+_BUCKET: Final = "artifacts"
+_START_SECONDS: Final = 30
+_STOP_SECONDS: Final = 5
+
+# What ministack does not know; nothing of the flow depends on it.
+_LEFT_OUT: Final = frozenset(
+    {"AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Dashboard", "AWS::SNS::Subscription"}
+)
+
+
+class EmbeddedAws:
+    """A ministack process and everything in it; gone without a trace when closed."""
+
+    def __init__(self, port: int, *, enforce_iam: bool = False) -> None:
+        self.endpoint = f"http://127.0.0.1:{port}"
+        self._folder = Path(tempfile.mkdtemp(prefix="prisjakt-relay-"))
+        self._log = (self._folder / "aws.log").open("wb")
+        self._process = subprocess.Popen(  # our own interpreter
+            [sys.executable, "-m", "ministack"],
+            env=self._environment(port, enforce_iam=enforce_iam),
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _environment(self, port: int, *, enforce_iam: bool) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "COV_"))}
+        return inherited | {
+            "AUTH": "true" if enforce_iam else "false",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(port),
+            "HOME": str(self._folder),
+            "IOT_MTLS_ENABLED": "0",
+            "LAMBDA_WARM_TTL_SECONDS": "3600",
+            "LOG_LEVEL": "WARNING",
+            "MINISTACK_REGION": REGION,
+            "SFTP_ENABLED": "0",
+            "TMPDIR": str(self._folder),
+        }
+
+    def _wait_until_ready(self) -> None:
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end:
+            if self._process.poll() is not None:
+                break
+            try:
+                with urlopen(f"{self.endpoint}/_ministack/health", timeout=2):  # noqa: S310
+                    return
+            except (URLError, OSError):
+                time.sleep(0.05)
+        tail = (self._folder / "aws.log").read_text(errors="replace")[-600:]
+        raise SetupError(f"the embedded AWS did not start: {tail.strip()}")
+
+    def client(self, service: str) -> Any:
+        return botocore.session.get_session().create_client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.endpoint,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=60),
+        )
+
+    def put_shop(self, name: str, document: Mapping[str, Any]) -> None:
+        """Write a shop document, as `aws secretsmanager` would."""
+        secrets, secret_id = self.client("secretsmanager"), f"{STACK}/shops/{name}"
+        text = json.dumps(document)
+        try:
+            secrets.create_secret(Name=secret_id, SecretString=text)
+        except ClientError:
+            secrets.put_secret_value(SecretId=secret_id, SecretString=text)
+
+    def deploy(
+        self,
+        template: Path,
+        artifacts: Mapping[str, Path],
+        *,
+        parameters: Mapping[str, str],
+        time_scale: float,
+    ) -> dict[str, str]:
+        """Create the template's stack with these artifacts; returns its outputs."""
+        s3 = self.client("s3")
+        s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        for function, folder in artifacts.items():
+            s3.put_object(Bucket=_BUCKET, Key=f"{function}.zip", Body=_zip(folder))
+        expanded = expand(template.read_text("utf-8"), time_scale=time_scale)
+        cloudformation = self.client("cloudformation")
+        cloudformation.create_stack(
+            StackName=STACK,
+            TemplateBody=json.dumps(expanded),
+            Parameters=[
+                {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+            ],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        stack = self._created(cloudformation)
+        outputs = {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
+        self.client("dynamodb").update_time_to_live(
+            TableName=outputs["LedgerTable"],
+            TimeToLiveSpecification=expanded["Resources"]["Ledger"]["Properties"][
+                "TimeToLiveSpecification"
+            ],
+        )
+        return outputs
+
+    def _created(self, cloudformation: Any) -> Any:
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end:
+            (stack,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+            if stack["StackStatus"] == "CREATE_COMPLETE":
+                return stack
+            if not stack["StackStatus"].endswith("IN_PROGRESS"):
+                break
+            time.sleep(0.05)
+        events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+        reasons = [
+            f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason', '')}"
+            for e in events
+            if e["ResourceStatus"].endswith("FAILED")
+        ]
+        raise SetupError(f"the template could not be created: {'; '.join(reasons)}")
+
+    def webhooks_path(self) -> str:
+        """Where the HTTP API of the stack begins on `endpoint`."""
+        (api,) = self.client("apigatewayv2").get_apis()["Items"]
+        return f"/_aws/execute-api/{api['ApiId']}/$default"
+
+    def close(self) -> None:
+        """End the process, its functions and its files."""
+        if self._process.poll() is None:
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_SECONDS)
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        self._log.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return
+
+
+class _NoManagedPolicies:
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+def expand(template: str, *, time_scale: float = 1.0) -> dict[str, Any]:
+    """The SAM template as CloudFormation that ministack can create.
+
+    Two things differ from AWS's own expansion: the routes, which SAM keeps in an OpenAPI body
+    that ministack does not read, become resources; and the waits are scaled.
+    """
+    os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
+    document = yaml_parse(template)
+    document["Globals"]["Function"].pop("CodeUri")
+    for name, resource in document["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = {"Bucket": _BUCKET, "Key": f"{name}.zip"}
+    expanded: dict[str, Any] = transform(document, {}, _NoManagedPolicies())
+    resources: dict[str, Any] = expanded["Resources"]
+    for name, resource in list(resources.items()):
+        if resource["Type"] in _LEFT_OUT:
+            del resources[name]
+        elif resource["Type"] == "AWS::ApiGatewayV2::Api":
+            resources |= _routes(name, resource["Properties"])
+        elif resource["Type"] == "AWS::Lambda::EventSourceMapping":
+            resource["Properties"] = _with_numbers(resource["Properties"], expanded["Parameters"])
+        elif resource["Type"] == "AWS::Lambda::Function":
+            variables = resource["Properties"]["Environment"]["Variables"]
+            variables["TIME_SCALE"] = str(time_scale)
+        elif (
+            resource["Type"] == "AWS::SQS::Queue" and "VisibilityTimeout" in resource["Properties"]
+        ):
+            properties = resource["Properties"]
+            properties["VisibilityTimeout"] = max(
+                1, round(properties["VisibilityTimeout"] * time_scale)
+            )
+    return expanded
+
+
+def _with_numbers(value: Any, parameters: dict[str, Any]) -> Any:
+    """References to parameters of type Number as numbers: ministack would hand on texts."""
+    if isinstance(value, dict):
+        parameter = parameters.get(value.get("Ref", ""), {})
+        if parameter.get("Type") == "Number":
+            return int(parameter["Default"])
+        return {name: _with_numbers(part, parameters) for name, part in value.items()}
+    return value
+
+
+def _routes(api: str, properties: dict[str, Any]) -> dict[str, Any]:
+    body = properties.pop("Body")
+    properties |= {"Name": api, "ProtocolType": "HTTP"}
+    made: dict[str, Any] = {}
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            integration = operation["x-amazon-apigateway-integration"]
+            name = f"{api}Route{len(made) // 2}"
+            made[f"{name}Integration"] = {
+                "Type": "AWS::ApiGatewayV2::Integration",
+                "Properties": {
+                    "ApiId": {"Ref": api},
+                    "IntegrationType": "AWS_PROXY",
+                    "IntegrationUri": integration["uri"],
+                    "PayloadFormatVersion": integration["payloadFormatVersion"],
+                },
+            }
+            made[name] = {
+                "Type": "AWS::ApiGatewayV2::Route",
+                "Properties": {
+                    "ApiId": {"Ref": api},
+                    "RouteKey": f"{method.upper()} {path}",
+                    "Target": {"Fn::Sub": f"integrations/${{{name}Integration}}"},
+                },
+            }
+    return made
+
+
+def _zip(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(folder))
+    return buffer.getvalue()

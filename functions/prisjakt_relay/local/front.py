@@ -1,0 +1,82 @@
+"""The front of the local system: the address that shops send to, as on AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from threading import Thread
+from typing import Any, Final
+
+import urllib3
+from waitress.server import create_server
+
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
+
+_LARGEST_BODY: Final = 10 * 1024 * 1024  # API Gateway's own limit
+_HOP_BY_HOP: Final = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
+_STATUS_WORDS: Final = {200: "OK"}
+
+
+class Front:
+    """Hands webhooks to the HTTP API of the embedded AWS, every header and byte as it came."""
+
+    def __init__(self, port: int, aws_host: str, aws_port: int, path: str) -> None:
+        self._pool = urllib3.HTTPConnectionPool(aws_host, aws_port, maxsize=64, retries=False)
+        self._path = path
+        self._server = create_server(
+            self._answer,
+            host="127.0.0.1",
+            port=port,
+            threads=64,
+            backlog=1024,
+            ident=None,
+            max_request_body_size=_LARGEST_BODY,
+        )
+        self._thread = Thread(target=self._run, name="front", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._server.run()
+        except OSError:
+            return  # closed under the loop: that is how waitress ends
+
+    def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read()
+        headers = {
+            name[5:].replace("_", "-").lower(): value
+            for name, value in environ.items()
+            if name.startswith("HTTP_")
+        }
+        if "CONTENT_TYPE" in environ:
+            headers["content-type"] = environ["CONTENT_TYPE"]
+        if not _is_text(body):
+            # The HTTP API hands bytes that are no text to the function in base64; ministack
+            # decides by the content type alone.
+            headers["content-type"] = "application/octet-stream"
+        response = self._pool.urlopen(
+            environ["REQUEST_METHOD"],
+            self._path + environ["REQUEST_URI"],
+            body=body,
+            headers={k: v for k, v in headers.items() if k not in _HOP_BY_HOP},
+            timeout=40,
+        )
+        start_response(
+            f"{response.status} {_STATUS_WORDS.get(response.status, 'Answer')}",
+            [(k, v) for k, v in response.headers.items() if k.lower() not in _HOP_BY_HOP],
+        )
+        return [response.data]
+
+    def close(self) -> None:
+        self._server.close()
+        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
+        self._thread.join(2)
+        self._pool.close()
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,153 @@
+"""The local system: the deployed system as it is, on loopback, with a Prisjakt of its own."""
+
+from __future__ import annotations
+
+import json
+import socket
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Final, Self
+
+from prisjakt_relay.errors import SetupError, ShopDocumentError
+from prisjakt_relay.local import artifacts, project
+from prisjakt_relay.local.aws import EmbeddedAws
+from prisjakt_relay.local.front import Front
+from prisjakt_relay.local.prisjakt_model import PrisjaktModel
+from prisjakt_relay.local.prisjakt_server import create_app, serve
+from prisjakt_relay.shop import SHOP_NAME, from_document, unknown_fields
+
+Line = Mapping[str, Any]
+
+_POLL_SECONDS: Final = 0.2
+_OVERLAP_MS: Final = 5_000  # a line may be stamped before one that was read earlier
+
+
+def read_shops(text: str) -> dict[str, dict[str, Any]]:
+    """Shop documents by shop name; stricter than the deployed functions, which go on."""
+    try:
+        shops = json.loads(text)
+    except ValueError as error:
+        raise SetupError(f"the shops file is not JSON: {error}") from None
+    if not isinstance(shops, dict) or not shops:
+        raise SetupError("the shops file needs one JSON object, shop name to shop document")
+    for name, document in shops.items():
+        if not SHOP_NAME.fullmatch(name):
+            raise SetupError(f"shop name {name!r}: use 1 to 64 of a-z, 0-9 and -")
+        if not isinstance(document, dict):
+            raise SetupError(f"shop {name}: the document is not an object")
+        try:
+            from_document(document)
+        except ShopDocumentError as error:
+            raise SetupError(f"shop {name}: {error}") from None
+        if unknown := unknown_fields(document):
+            raise SetupError(f"shop {name}: {unknown[0]}: is not a field; correct or remove it")
+    return shops
+
+
+class LocalSystem:
+    """Everything on loopback: front on `port`, Prisjakt on `port` + 1, AWS on `port` + 2."""
+
+    def __init__(
+        self,
+        *,
+        port: int,
+        shops: Mapping[str, Mapping[str, Any]],
+        prisjakt_url: str | None = None,
+        time_scale: float = 1.0,
+        on_line: Callable[[Line], None] = lambda _: None,
+        enforce_iam: bool = False,
+    ) -> None:
+        _require_free(port, port + 2, *([] if prisjakt_url else [port + 1]))
+        self.address = f"http://127.0.0.1:{port}"
+        self.model: PrisjaktModel | None = None
+        self._closers: list[Callable[[], None]] = []
+        self._stopped = Event()
+        try:
+            if prisjakt_url is None:
+                self.model = PrisjaktModel(
+                    clock=lambda: datetime.now(UTC), new_id=lambda: str(uuid.uuid4())
+                )
+                prisjakt = serve(create_app(self.model), port + 1)
+                self._closers.append(prisjakt.close)
+                prisjakt_url = prisjakt.base_address
+            self.prisjakt_url = prisjakt_url
+            functions = artifacts.build()
+            self.aws = EmbeddedAws(port + 2, enforce_iam=enforce_iam)
+            self._closers.append(self.aws.close)
+            for name, document in shops.items():
+                self.aws.put_shop(name, document)
+            self.outputs = self.aws.deploy(
+                project.root() / "template.yaml",
+                functions,
+                parameters={"PrisjaktUrl": prisjakt_url},
+                time_scale=time_scale,
+            )
+            front = Front(port, "127.0.0.1", port + 2, self.aws.webhooks_path())
+            self._closers.append(front.close)
+            self._follow(on_line)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _follow(self, on_line: Callable[[Line], None]) -> None:
+        groups = [self.outputs["ReceiverLogGroup"], self.outputs["SenderLogGroup"]]
+        thread = Thread(target=self._read_logs, args=(groups, on_line), name="logs", daemon=True)
+        thread.start()
+        self._closers.append(lambda: thread.join(5))
+
+    def _read_logs(self, groups: list[str], on_line: Callable[[Line], None]) -> None:
+        logs = self.aws.client("logs")
+        seen: dict[str, int] = {}  # every line names its request, so that no two are the same
+        since = 0
+        last = False
+        while not last:
+            last = self._stopped.wait(_POLL_SECONDS)
+            for group in groups:
+                page = logs.filter_log_events(logGroupName=group, startTime=since)
+                for event in page["events"]:
+                    message = event["message"]
+                    if message in seen:
+                        continue
+                    seen[message] = event["timestamp"]
+                    if (line := _parsed(message)) is not None:
+                        on_line(line)
+            since = max(seen.values(), default=0) - _OVERLAP_MS
+            seen = {message: moment for message, moment in seen.items() if moment >= since}
+
+    def close(self) -> None:
+        self._stopped.set()
+        for closer in reversed(self._closers):
+            closer()
+        self._closers.clear()
+
+
+def _parsed(message: str) -> Line | None:
+    try:
+        line = json.loads(message)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) and "service" in line else None
+
+
+def _require_free(*ports: int) -> None:
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise SetupError(f"port {port} is taken; choose another with --port") from None
+
+
+def sample_shops() -> dict[str, dict[str, Any]]:
+    """The shops of the sample deliveries."""
+    return read_shops(Path(project.root() / "events" / "shops.json").read_text("utf-8"))
