@@ -1,19 +1,26 @@
-"""AWS clients with the relay's own time-outs, and calls that end before a deadline.
+"""The few AWS calls that the functions make: signed JSON requests that end before a deadline.
 
-botocore without boto3's resource layer: it starts faster, and nothing here needs more.
+Signing is botocore's and HTTP is urllib3's, both of which the Lambda runtime brings. botocore's
+own clients are left alone: making one reads service models and imports a documentation system,
+which costs more than everything else in a cold start together (`tests/benchmark`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 
-from prisjakt_relay.errors import StorageError
+from prisjakt_relay.errors import AwsError, SetupError, StorageError
+
+if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
 
 T = TypeVar("T")
 
@@ -23,22 +30,88 @@ ATTEMPT: Final = timedelta(seconds=CONNECT_SECONDS + READ_SECONDS)
 
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)  # then 0.8 for ever
 
-
-def client(service: str, *, attempts: int = 1) -> Any:
-    """A client whose every attempt ends within `ATTEMPT`. With one attempt, `until` retries."""
-    return botocore.session.get_session().create_client(
-        service,
-        config=Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": attempts},
-        ),
-    )
+# https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html: name of the target, version
+_PROTOCOLS: Final = {
+    "dynamodb": ("DynamoDB_20120810", "1.0"),
+    "secretsmanager": ("secretsmanager", "1.1"),
+    "sqs": ("AmazonSQS", "1.0"),
+}
 
 
-def error_code(error: ClientError) -> str:
-    """The service's word for what went wrong, e.g. `ResourceNotFoundException`."""
-    return str(error.response.get("Error", {}).get("Code", ""))
+class _Credentials(NamedTuple):
+    """What botocore's signer reads; its own class would import the whole credentials chain."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+
+class Service:
+    """One AWS service: `call` an operation with its parameters, get the answer's JSON.
+
+    Raises `AwsError` for an answer that is an error, `StorageError` for none at all.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        pool: urllib3.PoolManager | None = None,
+    ) -> None:
+        self._target, version = _PROTOCOLS[name]
+        self._content_type = f"application/x-amz-json-{version}"
+        try:
+            region = environment["AWS_REGION"]
+            credentials = _Credentials(
+                environment["AWS_ACCESS_KEY_ID"],
+                environment["AWS_SECRET_ACCESS_KEY"],
+                environment.get("AWS_SESSION_TOKEN"),
+            )
+        except KeyError as missing:
+            raise SetupError(f"{missing.args[0]} is not set; Lambda sets it") from None
+        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        endpoint = environment.get("AWS_ENDPOINT_URL", f"https://{name}.{region}.{suffix}")
+        self._url = endpoint.rstrip("/") + "/"
+        self._auth = SigV4Auth(cast("ReadOnlyCredentials", credentials), name, region)
+        self._pool = pool or urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS), retries=False
+        )
+
+    def call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        request = AWSRequest(
+            "POST",
+            self._url,
+            data=json.dumps(parameters).encode(),
+            headers={
+                "content-type": self._content_type,
+                "x-amz-target": f"{self._target}.{operation}",
+            },
+        )
+        self._auth.add_auth(request)
+        try:
+            answer = self._pool.request(
+                "POST", self._url, body=request.data, headers=dict(request.headers.items())
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise StorageError(f"{operation}: {type(error).__name__}") from error
+        body = _json(answer.data)
+        if answer.status >= 400:
+            raise AwsError(operation, _error_code(body) or str(answer.status))
+        return body
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _error_code(body: Mapping[str, Any]) -> str:
+    """`ResourceNotFoundException` of `com.amazonaws.x#ResourceNotFoundException`."""
+    return str(body.get("__type", "")).rsplit("#", 1)[-1].split(":", 1)[0]
 
 
 def until(
@@ -49,22 +122,19 @@ def until(
     sleep: Callable[[float], None],
     final: frozenset[str] = frozenset(),
 ) -> T:
-    """Call again while another attempt fits before the deadline; then raise `StorageError`.
+    """Call again while another attempt fits before the deadline; then raise the `StorageError`.
 
-    An error whose code is in `final` is raised as it is, at once.
+    An `AwsError` whose code is in `final` is raised at once.
     """
     attempt = 0
     while True:
         try:
             return call()
-        except ClientError as error:
-            if error_code(error) in final:
+        except StorageError as error:
+            pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+            if isinstance(error, AwsError) and error.code in final:
                 raise
-            failure = StorageError(f"{error.operation_name}: {error_code(error)}")
-        except BotoCoreError as error:
-            failure = StorageError(type(error).__name__)
-        pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
-        if clock() + timedelta(seconds=pause) + ATTEMPT > deadline:
-            raise failure
+            if clock() + timedelta(seconds=pause) + ATTEMPT > deadline:
+                raise
         sleep(pause)
         attempt += 1

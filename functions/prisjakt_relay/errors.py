@@ -10,6 +10,7 @@ RelayError
 │   ├── UnknownShopError        404, the same for an unknown platform and an unknown shop
 │   └── UnavailableError        503, nothing was accepted
 ├── StorageError                queue, table or secrets did not answer: the same call may work later
+│   └── AwsError                they answered with an error; `code` says which
 └── PrisjaktError               Prisjakt did not take the event
     ├── RejectedError           400, 413, 422: the event itself, for ever
     ├── ConflictError           409: an event with this external id exists
@@ -91,6 +92,14 @@ class UnavailableError(RequestError):
 
 class StorageError(RelayError):
     """An AWS call that failed for now."""
+
+
+class AwsError(StorageError):
+    """AWS answered with an error; `code` is its word for it, e.g. `ThrottlingException`."""
+
+    def __init__(self, operation: str, code: str) -> None:
+        super().__init__(f"{operation}: {code}")
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)

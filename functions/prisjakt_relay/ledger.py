@@ -266,6 +266,8 @@ class Ledger:
     def claim(self, conversion: Conversion, *, pixel_id: str, now: datetime, token: str) -> Claim:
         for _ in range(CONTENTIONS):
             before = self._get(key(conversion.shop, conversion.order_id, conversion.event_name))
+            if before is not None and before.token == token:
+                return Claim(before)  # written by a call whose answer was lost
             claim = claimed(
                 before, conversion, pixel_id=pixel_id, now=now, token=token, lease=self._lease
             )

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
-
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import Any, Final
 
 from prisjakt_relay import aws
 from prisjakt_relay.conversion import Conversion
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
+from prisjakt_relay.errors import StorageError
 
 LONGEST_WAIT: Final = timedelta(hours=11)  # SQS ends a visibility time-out after 12 h in all
 LONGEST_DELAY: Final = 900
@@ -25,22 +22,19 @@ LONGEST_STAY: Final = timedelta(days=7)
 def enqueue(
     conversion: Conversion,
     *,
-    client: SQSClient,
+    sqs: aws.Service,
     queue_url: str,
     deadline: datetime,
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
 ) -> None:
     """Send it, in its shop's message group: one shop's flood must not hold up another's orders."""
-    message = conversion.to_message()
-    aws.until(
-        deadline,
-        lambda: client.send_message(
-            QueueUrl=queue_url, MessageBody=message, MessageGroupId=conversion.shop
-        ),
-        clock=clock,
-        sleep=sleep,
-    )
+    message = {
+        "QueueUrl": queue_url,
+        "MessageBody": conversion.to_message(),
+        "MessageGroupId": conversion.shop,
+    }
+    aws.until(deadline, lambda: sqs.call("SendMessage", message), clock=clock, sleep=sleep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +66,22 @@ class Message:
 class ConversionQueue:
     """What the sender does with messages that it does not settle."""
 
-    def __init__(self, client: SQSClient, queue_url: str, dead_letters_url: str) -> None:
-        self._client = client
+    def __init__(self, sqs: aws.Service, queue_url: str, dead_letters_url: str) -> None:
+        self._sqs = sqs
         self._queue_url = queue_url
         self._dead_letters_url = dead_letters_url
 
     def postpone(self, message: Message, seconds: float) -> None:
         """Hide it for so long. If that fails it comes back earlier, which does no harm."""
-        try:
-            self._client.change_message_visibility(
-                QueueUrl=self._queue_url,
-                ReceiptHandle=message.receipt,
-                VisibilityTimeout=_whole_seconds(seconds, LONGEST_WAIT.total_seconds()),
+        with suppress(StorageError):
+            self._sqs.call(
+                "ChangeMessageVisibility",
+                {
+                    "QueueUrl": self._queue_url,
+                    "ReceiptHandle": message.receipt,
+                    "VisibilityTimeout": _whole_seconds(seconds, LONGEST_WAIT.total_seconds()),
+                },
             )
-        except (ClientError, BotoCoreError):
-            return
 
     def renew(self, message: Message, group: str, seconds: float) -> bool:
         """Send a copy that waits; True if the copy is safe, so that this one can go."""
@@ -101,12 +96,11 @@ class ConversionQueue:
         """Put what nobody can read into the queue `DeadLetters`; True if it is safe there."""
         return self._send(self._dead_letters_url, message.body, "unreadable")
 
-    def _send(self, url: str, body: str, group: str, **options: Any) -> bool:
+    def _send(self, url: str, body: str, group: str, **options: int) -> bool:
+        message = {"QueueUrl": url, "MessageBody": body, "MessageGroupId": group, **options}
         try:
-            self._client.send_message(
-                QueueUrl=url, MessageBody=body, MessageGroupId=group, **options
-            )
-        except (ClientError, BotoCoreError):
+            self._sqs.call("SendMessage", message)
+        except StorageError:
             return False
         return True
 

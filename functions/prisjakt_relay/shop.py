@@ -10,20 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
-
-from botocore.exceptions import ClientError
+from typing import Any, Final, Protocol, TypeVar
 
 from prisjakt_relay import aws
 from prisjakt_relay.errors import (
+    AwsError,
     ShopDocumentError,
     StorageError,
     UnavailableError,
     UnknownShopError,
 )
-
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 SHOP_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 
@@ -223,7 +219,7 @@ def _pattern(document: Mapping[str, Any]) -> str:
 
 
 def secrets_reader(
-    client: SecretsManagerClient,
+    service: aws.Service,
     prefix: str,
     *,
     clock: Callable[[], datetime],
@@ -235,14 +231,16 @@ def secrets_reader(
         try:
             answer = aws.until(
                 deadline,
-                lambda: client.get_secret_value(SecretId=f"{prefix}{name}"),
+                lambda: service.call("GetSecretValue", {"SecretId": f"{prefix}{name}"}),
                 clock=clock,
                 sleep=sleep,
                 final=NO_SUCH_SECRET,
             )
-        except ClientError as error:
-            raise UnknownShopError from error
-        return answer.get("SecretString", "")
+        except AwsError as error:
+            if error.code in NO_SUCH_SECRET:
+                raise UnknownShopError from error
+            raise
+        return str(answer.get("SecretString", ""))
 
     return read
 

@@ -2,60 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import BotoCoreError, ClientError
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from prisjakt_relay import aws
-from prisjakt_relay.errors import StorageError
+from prisjakt_relay.errors import AwsError
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+CONDITION_FAILED: Final = "ConditionalCheckFailedException"
+BUDGET: Final = timedelta(seconds=3)  # for one read or write with all its attempts
 
 
 class DynamoStore:
     """`ledger.Store` on one table with the hash key `id`."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
+    def __init__(
+        self,
+        dynamodb: aws.Service,
+        table: str,
+        *,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._dynamodb = dynamodb
         self._table = table
+        self._clock = clock
+        self._sleep = sleep
 
     def get(self, item_key: str) -> Mapping[str, Any] | None:
-        try:
-            answer = self._client.get_item(
-                TableName=self._table, Key={"id": {"S": item_key}}, ConsistentRead=True
-            )
-        except (ClientError, BotoCoreError) as error:
-            raise _failure(error) from error
+        answer = self._call("GetItem", {"Key": {"id": {"S": item_key}}, "ConsistentRead": True})
         item = answer.get("Item")
         return None if item is None else {name: _plain(value) for name, value in item.items()}
 
     def put(self, item: Mapping[str, Any], *, previous: int | None) -> bool:
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
+        parameters: dict[str, Any] = {
+            "Item": {name: _typed(value) for name, value in item.items()},
+            "ConditionExpression": "attribute_not_exists(id)",
+        }
         if previous is not None:
-            condition = {
-                "ConditionExpression": "version = :previous",
-                "ExpressionAttributeValues": {":previous": {"N": str(previous)}},
-            }
+            parameters["ConditionExpression"] = "version = :previous"
+            parameters["ExpressionAttributeValues"] = {":previous": {"N": str(previous)}}
         try:
-            self._client.put_item(
-                TableName=self._table,
-                Item={name: _typed(value) for name, value in item.items()},
-                **condition,
-            )
-        except ClientError as error:
-            if aws.error_code(error) == "ConditionalCheckFailedException":
+            self._call("PutItem", parameters)
+        except AwsError as error:
+            if error.code == CONDITION_FAILED:
                 return False
-            raise _failure(error) from error
-        except BotoCoreError as error:
-            raise _failure(error) from error
+            raise
         return True
 
-
-def _failure(error: ClientError | BotoCoreError) -> StorageError:
-    code = aws.error_code(error) if isinstance(error, ClientError) else type(error).__name__
-    return StorageError(f"table: {code}")
+    def _call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        parameters["TableName"] = self._table
+        return aws.until(
+            self._clock() + BUDGET,
+            lambda: self._dynamodb.call(operation, parameters),
+            clock=self._clock,
+            sleep=self._sleep,
+            final=frozenset({CONDITION_FAILED}),
+        )
 
 
 def _typed(value: Any) -> dict[str, Any]:

@@ -35,6 +35,7 @@ STORY: Final = (
     ("woocommerce", "made-test-purchase", "a test with a bare UUID"),
 )
 
+TIME_SCALE: Final = 0.05  # nobody wants to watch a wait of ten seconds
 TITLES: Final = {"shopify": "Shopify", "woocommerce": "WooCommerce"}
 
 _SETTLE_SECONDS: Final = 30
@@ -81,7 +82,7 @@ def run(port: int, *, quiet: bool = False) -> Result:
 
     result = Result(owed=_owed(sent))
     with console.status("Building the functions, starting AWS and Prisjakt on this machine…"):
-        system = LocalSystem(port=port, shops=shops)
+        system = LocalSystem(port=port, shops=shops, time_scale=TIME_SCALE)
     with system:
         console.print(
             "\n[bold]prisjakt-relay[/bold]: shop system → HTTP API → receiver → queue → sender → "

@@ -120,7 +120,7 @@ class LocalSystem:
                     seen[message] = event["timestamp"]
                     if (line := _parsed(message)) is not None:
                         on_line(line)
-            since = max(seen.values(), default=0) - _OVERLAP_MS
+            since = max(0, *seen.values()) - _OVERLAP_MS if seen else 0
             seen = {message: moment for message, moment in seen.items() if moment >= since}
 
     def close(self) -> None:

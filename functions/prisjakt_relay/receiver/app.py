@@ -7,7 +7,6 @@ import binascii
 import json
 import time
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, Protocol
 
 from prisjakt_relay import aws
@@ -31,18 +30,13 @@ def clock() -> datetime:
 
 settings = from_environment()
 telemetry = Telemetry("receiver", settings.stack, clock)
-
-
-@cache
-def sqs() -> Any:
-    """Made when the first order with a click id comes: most deliveries carry none."""
-    return aws.client("sqs")
+sqs = aws.Service("sqs")
 
 
 def to_queue(conversion: Conversion, deadline: datetime) -> None:
     enqueue(
         conversion,
-        client=sqs(),
+        sqs=sqs,
         queue_url=settings.queue_url,
         deadline=deadline,
         clock=clock,
@@ -53,7 +47,7 @@ def to_queue(conversion: Conversion, deadline: datetime) -> None:
 ports = Ports(
     shops=Shops(
         secrets_reader(
-            aws.client("secretsmanager"), f"{settings.stack}/shops/", clock=clock, sleep=time.sleep
+            aws.Service("secretsmanager"), f"{settings.stack}/shops/", clock=clock, sleep=time.sleep
         ),
         clock=clock,
         alarm=telemetry.alarm,

@@ -36,11 +36,11 @@ def clock() -> datetime:
 
 settings = from_environment()
 telemetry = Telemetry("sender", settings.stack, clock)
-store = DynamoStore(aws.client("dynamodb", attempts=3), settings.table)
+store = DynamoStore(aws.Service("dynamodb"), settings.table, clock=clock, sleep=time.sleep)
 ports = Ports(
     shops=Shops(
         secrets_reader(
-            aws.client("secretsmanager"), f"{settings.stack}/shops/", clock=clock, sleep=time.sleep
+            aws.Service("secretsmanager"), f"{settings.stack}/shops/", clock=clock, sleep=time.sleep
         ),
         clock=clock,
         alarm=telemetry.alarm,
@@ -49,9 +49,7 @@ ports = Ports(
     ledger=Ledger(store, lease=max(LEASE * settings.time_scale, SHORTEST_LEASE)),
     pauses=Pauses(store, scale=settings.time_scale),
     prisjakt=PrisjaktClient(settings.prisjakt_url, session(), clock=clock),
-    queue=ConversionQueue(
-        aws.client("sqs", attempts=3), settings.queue_url, settings.dead_letters_url
-    ),
+    queue=ConversionQueue(aws.Service("sqs"), settings.queue_url, settings.dead_letters_url),
     clock=clock,
     random=random.random,
     new_token=lambda: uuid.uuid4().hex,

@@ -39,6 +39,7 @@ FIRST_WAIT: Final = 30.0
 SLOW_WAIT: Final = 300.0  # for what only the shop can mend
 LONGEST_WAIT: Final = 3600.0
 UNSENT_WAIT: Final = 5.0
+BUSY_WAIT: Final = 10.0  # a try is over long before its lease is
 ENOUGH_TIME: Final = timedelta(seconds=12)  # connect 2 s + read 8 s, and time to write it down
 TIME_OUTS_IN_A_ROW: Final = 2
 REFUSALS: Final = 3
@@ -146,7 +147,8 @@ def _settle(conversion: Conversion, round_: _Round, ports: Ports) -> _Wait | Non
         _emit_outcome(claim.outcome, claim.record, ports)
         return None
     if claim.until is not None:
-        return _Wait((claim.until - now).total_seconds() + ports.random(), "another sender has it")
+        left = (claim.until - now).total_seconds()
+        return _Wait(min(left, BUSY_WAIT * ports.scale), "another sender has it")
     return _send(claim.record, shop, round_, ports)
 
 
