@@ -1,0 +1,31 @@
+"""What all tests share: a fixed moment, the sample deliveries, and shops to send them to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from prisjakt_relay.local.deliveries import Delivery, load_all
+from prisjakt_relay.local.system import sample_shops
+from prisjakt_relay.shop import Shop, from_document
+
+NOW = datetime(2026, 11, 21, 0, 0, tzinfo=UTC)  # every sample delivery is a little older
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The moment at which tests happen, unless they move it."""
+    return NOW
+
+
+@pytest.fixture(scope="session")
+def shops() -> dict[str, Shop]:
+    """The shops of the sample deliveries, by name."""
+    return {name: from_document(document) for name, document in sample_shops().items()}
+
+
+@pytest.fixture(scope="session")
+def samples() -> dict[str, Delivery]:
+    """Every sample delivery, as `platform/name`."""
+    return {f"{sample.platform}/{sample.name}": sample for sample in load_all()}
