@@ -96,7 +96,7 @@ class Service:
         except urllib3.exceptions.HTTPError as error:
             raise StorageError(f"{operation}: {type(error).__name__}") from error
         body = _json(answer.data)
-        if answer.status >= 400:
+        if answer.status != 200:
             raise AwsError(operation, _error_code(body) or str(answer.status))
         return body
 

@@ -174,13 +174,14 @@ def _next_step(record: Record, now: datetime, token: str, lease: timedelta) -> C
         return Claim(record, Outcome.DUPLICATE)
     if record.death is DeathReason.EXPIRED:
         return Claim(record, Outcome.DUPLICATE)
-    if record.reported is not None or record.status is Status.ALREADY_AT_PRISJAKT:
+    if _is_at_prisjakt(record):
         return Claim(
             replace(record, status=Status.NOT_CORRECTABLE, settled=wanted), Outcome.NOT_CORRECTABLE
         )
     if wanted.void:
         status = Status.NOT_CORRECTABLE if record.uncertain else Status.NOTHING_TO_REPORT
-        return Claim(replace(record, status=status, settled=wanted), Outcome(status))
+        settled = replace(record, status=status, settled=wanted, death=None, dead_since=None)
+        return Claim(settled, Outcome(status))
     if record.first_try_at is not None and now - record.first_try_at > LAST_FIRST_REPORT:
         return Claim(dead(record, wanted, DeathReason.EXPIRED, record.answer, now), Outcome.DEAD)
     return Claim(
@@ -195,6 +196,14 @@ def _next_step(record: Record, now: datetime, token: str, lease: timedelta) -> C
             first_try_at=record.first_try_at or now,
         )
     )
+
+
+def _is_at_prisjakt(record: Record) -> bool:
+    """An event of the order is known to be there, ours or another's: never POST it again."""
+    anothers = record.status is Status.ALREADY_AT_PRISJAKT or (
+        record.status is Status.NOT_CORRECTABLE and not record.uncertain
+    )
+    return record.reported is not None or anothers
 
 
 def _back_to_reported(record: Record) -> Record:
@@ -297,6 +306,8 @@ class Ledger:
     def note_success(self, shop: str, now: datetime) -> None:
         """Only ever moves forward; a lost race is a success just as late."""
         item = self._store.get(f"shop#{shop}")
+        if item and datetime.fromisoformat(item["last_success_at"]) >= now:
+            return
         version = int(item["version"]) if item else None
         self._store.put(
             {
@@ -313,6 +324,7 @@ class Ledger:
         return from_item(item) if item else None
 
     def _written(self, record: Record, before: Record | None, now: datetime) -> Record | None:
+        """The record as written, None if somebody else wrote in between."""
         kept = DEAD_KEPT if record.status is Status.DEAD else KEPT
         after = replace(
             record,
@@ -320,8 +332,11 @@ class Ledger:
             updated_at=now,
             expires_at=now + kept,
         )
-        written = self._store.put(to_item(after), previous=before.version if before else None)
-        return after if written else None
+        item = to_item(after)
+        if self._store.put(item, previous=before.version if before else None):
+            return after
+        # A first attempt whose answer was lost looks like a lost race.
+        return after if self._store.get(after.key) == item else None
 
 
 class Change(Protocol):

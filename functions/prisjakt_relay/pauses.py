@@ -30,21 +30,22 @@ class Pauses:
     def start(self, client: str, asked: float | None, now: datetime) -> datetime:
         """Pause for as long as Prisjakt asked, in seconds; else 60 s, doubling up to an hour."""
         item = self._store.get(f"pause#{client}")
-        strikes = 0
-        if item is not None and now - datetime.fromisoformat(item["until"]) < MEMORY:
-            strikes = int(item["strikes"])
+        before = datetime.fromisoformat(item["until"]) if item else now - MEMORY
+        strikes = int(item["strikes"]) if item and now - before < MEMORY else 0
+        if before <= now:  # else it answers a request that was under way when the pause began
+            strikes += 1
         if asked is None:
-            wait = min(FIRST * (1 << min(strikes, 10)), LONGEST) * self._scale
+            wait = min(FIRST * (1 << min(strikes - 1, 10)), LONGEST) * self._scale
         else:
             wait = timedelta(seconds=asked)
-        end = now + wait
+        end = max(now + wait, before)
         version = int(item["version"]) if item else None
         self._store.put(
             {
                 "id": f"pause#{client}",
                 "version": (version or 0) + 1,
                 "until": end.isoformat(timespec="milliseconds"),
-                "strikes": strikes + 1,
+                "strikes": strikes,
                 "expires_at": int((end + MEMORY).timestamp()) + 1,
             },
             previous=version,

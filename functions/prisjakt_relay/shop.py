@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeGuard, TypeVar
 
 from prisjakt_relay import aws
 from prisjakt_relay.errors import (
@@ -27,6 +27,7 @@ SHOP_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 NO_SUCH_SECRET: Final = frozenset({"ResourceNotFoundException", "InvalidRequestException"})
 
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _HOST: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,62})?\.)*[a-z0-9](?:[a-z0-9-]{0,62})?")
 
 E = TypeVar("E", bound=StrEnum)
@@ -124,7 +125,10 @@ def from_document(document: Mapping[str, Any]) -> Shop:
         raise ShopDocumentError(missing, "is missing; give both credentials or neither")
     auth = _choice(document, "prisjakt_auth", Auth.OAUTH)
     if auth is Auth.HEADERS and client_id is None:
-        raise ShopDocumentError("prisjakt_auth", '"headers" needs prisjakt_client_id and _secret')
+        raise ShopDocumentError(
+            "prisjakt_auth",
+            '"headers" needs credentials; give prisjakt_client_id and prisjakt_client_secret',
+        )
     return Shop(
         platform=platform,
         pixel_id=pixel_id,
@@ -152,9 +156,14 @@ def _text(document: Mapping[str, Any], name: str, remedy: str) -> str:
     value = document.get(name)
     if value is None:
         raise ShopDocumentError(name, f"is missing; {remedy}")
-    if not isinstance(value, str) or not value.strip():
+    if not _is_text(value):
         raise ShopDocumentError(name, f"is not a text; {remedy}")
     return value.strip()
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Something to read, without half characters, which no key and no request can hold."""
+    return isinstance(value, str) and bool(value.strip()) and not _LONE_SURROGATE.search(value)
 
 
 def _optional_text(document: Mapping[str, Any], name: str) -> str | None:
@@ -167,11 +176,11 @@ def _texts(document: Mapping[str, Any], name: str, *, at_least: int) -> tuple[st
     values = document.get(name)
     if values is None:
         raise ShopDocumentError(name, "is missing; give a list of texts")
-    if not isinstance(values, list) or not all(isinstance(v, str) and v for v in values):
+    if not isinstance(values, list) or not all(map(_is_text, values)):
         raise ShopDocumentError(name, "is not a list of texts; give one, also for a single text")
     if len(values) < at_least:
         raise ShopDocumentError(name, f"is empty; give at least {at_least}")
-    return tuple(values)
+    return tuple(value.strip() for value in values)
 
 
 def _flag(document: Mapping[str, Any], name: str, *, default: bool) -> bool:
@@ -214,7 +223,9 @@ def _pattern(document: Mapping[str, Any]) -> str:
     if not parts or any(
         part not in (("id", "", None), ("number", "", None), ("name", "", None)) for part in parts
     ):
-        raise ShopDocumentError("order_reference", "needs one or more of {id}, {number}, {name}")
+        raise ShopDocumentError(
+            "order_reference", "is no usable pattern; use one or more of {id}, {number}, {name}"
+        )
     return pattern
 
 

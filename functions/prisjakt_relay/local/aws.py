@@ -98,13 +98,16 @@ class EmbeddedAws:
         tail = (self._folder / "aws.log").read_text(errors="replace")[-600:]
         raise SetupError(f"the embedded AWS did not start: {tail.strip()}")
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, credentials: Mapping[str, str] | None = None) -> Any:
+        """A client for anything in it, as its root or with a role's credentials."""
+        keys = credentials or {}
         return botocore.session.get_session().create_client(
             service,
             region_name=REGION,
             endpoint_url=self.endpoint,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106
+            aws_access_key_id=keys.get("AccessKeyId", "test"),
+            aws_secret_access_key=keys.get("SecretAccessKey", "test"),
+            aws_session_token=keys.get("SessionToken"),
             config=Config(retries={"total_max_attempts": 1}, read_timeout=60),
         )
 

@@ -39,10 +39,7 @@ class Delivery:
     def moved(self, by: timedelta, secret: str | None) -> Delivery:
         """The same delivery at another time, signed anew where a secret is given."""
         body = _TIME.sub(lambda found: _shifted(found[0], by), self.body)
-        headers = dict(self.headers)
-        if secret is not None:
-            fresh = PLATFORMS[self.platform].sign(body, secret)
-            headers = {name: fresh.get(name.lower(), value) for name, value in headers.items()}
+        headers = self.headers if secret is None else self.signed(body, secret)
         expected = dict(self.expected)
         if (conversion := expected["conversion"]) is not None:
             moment = datetime.fromisoformat(conversion["event_time"]) + by
@@ -50,7 +47,12 @@ class Delivery:
                 "event_time": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "revision": conversion["revision"] + by // timedelta(milliseconds=1),
             }
-        return replace(self, headers=tuple(headers.items()), body=body, expected=expected)
+        return replace(self, headers=headers, body=body, expected=expected)
+
+    def signed(self, body: bytes, secret: str) -> tuple[tuple[str, str], ...]:
+        """The delivery's headers with the signature that fits another body."""
+        fresh = PLATFORMS[self.platform].sign(body, secret)
+        return tuple((name, fresh.get(name.lower(), value)) for name, value in self.headers)
 
 
 def _shifted(moment: bytes, by: timedelta) -> bytes:

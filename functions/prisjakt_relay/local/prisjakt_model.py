@@ -169,7 +169,9 @@ class PrisjaktModel:
                 self._count(call, headers)
             operation, ids = _route(call)
             fault = self._take_fault(operation, call, ids)
-            answer = fault.instead() or operation.perform(self, call, ids)
+            if (told := fault.instead()) is not None:
+                headers.clear()  # a fault says all there is to say
+            answer = told or operation.perform(self, call, ids)
         except ProblemError as problem:
             body = {**problem.body, "context": {"request-id": self.new_id()}}
             answer = Answer(problem.status, body=body)

@@ -44,8 +44,12 @@ class HeaderPair:
     client_id: str
     client_secret: str
 
-    def headers(self) -> dict[str, str]:
-        return {"client-id": self.client_id, "client-secret": self.client_secret}
+    def headers(self) -> dict[str, bytes]:
+        """As bytes: a text outside Latin-1, pasted by mistake, would not even make a request."""
+        return {
+            "client-id": self.client_id.encode(errors="replace"),
+            "client-secret": self.client_secret.encode(errors="replace"),
+        }
 
     def __repr__(self) -> str:
         return f"HeaderPair(client_id={self.client_id!r})"
@@ -82,7 +86,7 @@ class PrisjaktClient:
         )
 
     def _request(
-        self, method: str, path: str, *, body: bytes, headers: Mapping[str, str]
+        self, method: str, path: str, *, body: bytes, headers: Mapping[str, bytes]
     ) -> Response:
         try:
             response = self._session.request(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import time
 from datetime import UTC, datetime
@@ -66,7 +65,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
         Request(
             platform=parameters.get("platform", ""),
             shop=parameters.get("shop", ""),
-            headers={name.lower(): value for name, value in event.get("headers", {}).items()},
+            headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
             body=raw_body(event),
         ),
         ports,
@@ -85,5 +84,5 @@ def raw_body(event: dict[str, Any]) -> bytes:
         return body.encode("utf-8", "surrogatepass")
     try:
         return base64.b64decode(body, validate=True)
-    except binascii.Error:
+    except ValueError:  # of which binascii.Error is one
         return b""  # no signature fits it

@@ -56,20 +56,25 @@ def answer(request: Request, ports: Ports) -> Answer:
     """Verify, decide, queue. Every cause of a refusal gets the same answer and one log line."""
     now = ports.clock()
     platform = PLATFORMS.get(request.platform)
-    known: dict[str, Any] = {"shop": request.shop} if SHOP_NAME.fullmatch(request.shop) else {}
+    possible = SHOP_NAME.fullmatch(request.shop) is not None
     try:
-        if platform is None or not known:
+        if platform is None or not possible:
             raise UnknownShopError
         return _take(request, platform, now, ports)
     except SignatureError as error:
-        ports.emit(Received.UNSIGNED, platform=request.platform, **known)
-        return _problem(error)
+        outcome, given = Received.UNSIGNED, _problem(error)
     except UnknownShopError as error:
-        ports.emit(Received.UNKNOWN, **known)
-        return _problem(error)
+        outcome, given = Received.UNKNOWN, _problem(error)
     except UnavailableError as error:
-        ports.emit(Received.UNAVAILABLE, platform=request.platform, **known)
-        return _problem(error, {"retry-after": str(RETRY_AFTER_SECONDS)})
+        retry_after = {"retry-after": str(RETRY_AFTER_SECONDS)}
+        outcome, given = Received.UNAVAILABLE, _problem(error, retry_after)
+    ports.emit(
+        outcome,
+        outcome=outcome,
+        platform=platform.name if platform else None,
+        shop=request.shop if possible else None,
+    )
+    return given
 
 
 def _take(request: Request, platform: Platform, now: datetime, ports: Ports) -> Answer:
@@ -78,7 +83,13 @@ def _take(request: Request, platform: Platform, now: datetime, ports: Ports) -> 
     if shop.platform != platform.name:
         raise UnknownShopError
     if platform.is_ping(request.headers, request.body):
-        ports.emit(Received.IGNORED, platform=platform.name, shop=request.shop, reason=Reason.PING)
+        ports.emit(
+            Received.IGNORED,
+            outcome=Received.IGNORED,
+            reason=Reason.PING,
+            platform=platform.name,
+            shop=request.shop,
+        )
         return Answer(200, {"outcome": Received.IGNORED, "reason": Reason.PING})
     shop = _verified(request, platform, shop, now, deadline, ports)
 

@@ -133,7 +133,7 @@ def _settle(conversion: Conversion, round_: _Round, ports: Ports) -> _Wait | Non
     """One order, as far as it goes now; None when nothing is left to do."""
     now = ports.clock()
     if now + ENOUGH_TIME > round_.deadline or round_.time_outs >= TIME_OUTS_IN_A_ROW:
-        return _Wait(UNSENT_WAIT * ports.scale, "no time left in this round")
+        return _unsent(ports)
     try:
         shop = ports.shops.get(conversion.shop, now)
     except UnknownShopError:
@@ -149,13 +149,21 @@ def _settle(conversion: Conversion, round_: _Round, ports: Ports) -> _Wait | Non
     if claim.until is not None:
         left = (claim.until - now).total_seconds()
         return _Wait(min(left, BUSY_WAIT * ports.scale), "another sender has it")
+    if (now := ports.clock()) + ENOUGH_TIME > round_.deadline:  # the table was slow
+        ports.ledger.settle(claim.record, ledger.untouched, now)
+        return _unsent(ports)
     return _send(claim.record, shop, round_, ports)
+
+
+def _unsent(ports: Ports) -> _Wait:
+    return _Wait(UNSENT_WAIT * ports.scale, "no time left in this round")
 
 
 def _pause(shop: Shop, round_: _Round, now: datetime, ports: Ports) -> datetime | None:
     if shop.client not in round_.pauses:
         round_.pauses[shop.client] = ports.pauses.until(shop.client, now)
-    return round_.pauses[shop.client]
+    end = round_.pauses[shop.client]
+    return end if end is not None and end > now else None
 
 
 def _paused(end: datetime, now: datetime, ports: Ports) -> _Wait:

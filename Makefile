@@ -1,0 +1,65 @@
+# Every command of the project. `make demo` and `make test` need Python 3.11 or newer and nothing else.
+
+BIN := .venv/bin
+PYTHON ?= python3
+SAM_VERSION := 1.170.0
+SAM := SAM_CLI_TELEMETRY=0 $(BIN)/uv tool run --python $(BIN)/python --from aws-sam-cli==$(SAM_VERSION) sam
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo local test check build test-artifacts validate bench lock hooks deploy clean
+
+help: ## List the commands.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: .venv/ready ## Set up .venv; the others do it when it is needed.
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.13"
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@
+
+demo: setup ## Send sample orders through the real system on this machine, and see what Prisjakt gets.
+	@$(BIN)/prisjakt-relay demo
+
+local: setup ## Run the whole system on this machine until Ctrl-C.
+	@$(BIN)/prisjakt-relay local
+
+test: setup ## Run the tests, with coverage of everything that is deployed.
+	$(BIN)/pytest --cov --cov-report=term
+
+check: setup ## Lint, format, types, layers, template.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cfn-lint template.yaml
+
+build: setup ## Build both functions for Lambda, without Docker.
+	$(SAM) build
+
+test-artifacts: build ## Test what `make build` made.
+	SAM_BUILD=.aws-sam/build $(BIN)/pytest tests/test_artifacts.py
+
+validate: setup ## What SAM itself says of the template.
+	$(SAM) validate --lint
+
+bench: setup ## Measure the receiver's start beside a textbook receiver's.
+	$(BIN)/python tests/benchmark/start.py
+
+lock: setup ## Lock the newest versions that are at least a week old.
+	$(COMPILE) pyproject.toml --extra local --group pyproject.toml:dev --output-file requirements/dev.txt --upgrade
+	$(COMPILE) --group pyproject.toml:receiver --constraint requirements/dev.txt --output-file requirements/receiver.txt --upgrade
+	$(COMPILE) --group pyproject.toml:sender --constraint requirements/dev.txt --output-file requirements/sender.txt --upgrade
+
+hooks: setup ## Run `make check` before every commit.
+	$(BIN)/pre-commit install
+
+deploy: build ## Deploy into your AWS account; asks what it needs to know.
+	$(SAM) deploy --guided --capabilities CAPABILITY_IAM
+
+clean: ## Remove everything that was made.
+	rm -rf .venv .aws-sam build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,457 @@
+"""The whole path: real template, functions as built, queue, table, under the roles' own policies.
+
+Time-outs and 401s take a while even when waits are divided by 100, so all orders of a test are
+sent first and waited for together.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import pytest
+import urllib3
+from botocore.exceptions import ClientError
+
+from prisjakt_relay.conversion import Conversion
+from prisjakt_relay.local.deliveries import RECORDED_UNTIL, Delivery
+from prisjakt_relay.local.prisjakt_model import Fault
+from prisjakt_relay.local.system import LocalSystem, sample_shops
+
+PORT = 18787
+SECONDS = 60.0
+
+Lines = list[dict[str, Any]]
+MARKERS = ("Testsson", "test@example", "Testgatan", "0701234567", "Kaffebryggare")
+
+
+@pytest.fixture(scope="module")
+def lines() -> Lines:
+    """What the functions logged, as the local system read it."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def system(lines: Lines) -> Iterator[LocalSystem]:
+    shops: dict[str, Any] = sample_shops()
+    for fault in FAULTS:
+        shops[f"fault-{fault}"] = shops["demo-shopify"] | {"pixel_id": str(uuid.uuid4())}
+    with LocalSystem(
+        port=PORT,
+        shops=shops,
+        time_scale=0.01,
+        enforce_iam=True,
+        on_line=lambda line: lines.append(dict(line)),
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def post(system: LocalSystem) -> Callable[..., tuple[int, Any]]:
+    def send(
+        path: str, body: bytes, headers: dict[str, str] | list[tuple[str, str]]
+    ) -> tuple[int, Any]:
+        response = urllib3.request(
+            "POST",
+            system.address + path,
+            body=body,
+            headers=urllib3.HTTPHeaderDict(headers),
+            retries=False,
+            timeout=30,
+        )
+        return response.status, response.json()
+
+    return send
+
+
+FAULTS: dict[str, Fault] = {
+    "500": Fault(kind="status", status=500, times=2),
+    "503": Fault(kind="status", status=503, times=3, body={"title": "Away", "status": 503}),
+    "429-bare": Fault(kind="status", status=429, times=2),
+    "429-reset": Fault(
+        kind="status",
+        status=429,
+        headers={
+            "X-RateLimit-Limit": "10000",
+            "X-RateLimit-Remaining": "0",
+            "X-RateLimit-Reset": "1500",
+        },
+    ),
+    "429-retry-after": Fault(kind="status", status=429, headers={"Retry-After": "1"}),
+    "401": Fault(kind="status", status=401),
+    "403": Fault(kind="status", status=403),
+    "404": Fault(kind="status", status=404),
+    "redirect": Fault(kind="status", status=302, headers={"Location": "https://example.test/"}),
+    "hang": Fault(kind="hang", seconds=20),
+    "cut-before": Fault(kind="cut_before", times=2),
+    "cut-after": Fault(kind="cut_after"),
+}
+
+_ids = count(7_000_000_000_001)
+
+
+def fresh(sample: Delivery, **changes: Any) -> tuple[str, bytes]:
+    """A new order in the shape of a sample, of today: its id and its body."""
+    by = datetime.now(UTC).replace(microsecond=0) - RECORDED_UNTIL
+    order = json.loads(sample.moved(by, None).body)
+    order["id"] = next(_ids)
+    order |= changes
+    return str(order["id"]), json.dumps(order).encode()
+
+
+def signed(sample: Delivery, body: bytes, secret: str | None = None) -> dict[str, str]:
+    own = sample_shops()[sample.shop]["signing_secrets"][0]
+    return dict(sample.signed(body, secret or own))
+
+
+def held(system: LocalSystem, order_id: str) -> list[Any]:
+    assert system.model is not None
+    return [
+        event for event in list(system.model.events.values()) if event.external_event_id == order_id
+    ]
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"not within {SECONDS:.0f} s: {what}")
+        time.sleep(0.1)
+
+
+def queue_is_empty(system: LocalSystem) -> bool:
+    answer = system.aws.client("sqs").get_queue_attributes(
+        QueueUrl=system.outputs["QueueUrl"], AttributeNames=["All"]
+    )
+    attributes = answer["Attributes"]
+    return not any(
+        int(attributes.get(f"ApproximateNumberOfMessages{kind}", 0))
+        for kind in ("", "NotVisible", "Delayed")
+    )
+
+
+def ledger_item(system: LocalSystem, shop: str, order_id: str) -> dict[str, Any]:
+    answer = system.aws.client("dynamodb").get_item(
+        TableName=system.outputs["LedgerTable"],
+        Key={"id": {"S": f"order#{shop}#{order_id}#purchase"}},
+        ConsistentRead=True,
+    )
+    return dict(answer.get("Item", {}))
+
+
+def test_every_sample_gets_its_answer_and_prisjakt_gets_what_was_queued(
+    system: LocalSystem, post: Callable[..., tuple[int, Any]], samples: dict[str, Delivery]
+) -> None:
+    """What Prisjakt holds for the sample shops is exactly what the samples' conversions say."""
+    by = datetime.now(UTC).replace(microsecond=0) - RECORDED_UNTIL
+    shops = sample_shops()
+    owed: dict[tuple[str, str], dict[str, Any]] = {}
+    for sample in samples.values():
+        expected = sample.expected
+        secret = None if expected["status"] == 401 else shops[sample.shop]["signing_secrets"][0]
+        moved = sample.moved(by, secret)
+        status, answer = post(moved.path, moved.body, list(moved.headers))
+        assert (sample.name, status) == (sample.name, expected["status"])
+        if expected["answer"] is not None:
+            assert (sample.name, answer) == (sample.name, expected["answer"])
+        if (conversion := moved.expected["conversion"]) is not None:
+            owed.setdefault((sample.shop, conversion["order_id"]), conversion)
+
+    wait_for(lambda: queue_is_empty(system), "an empty queue")
+    for (shop, order_id), conversion in owed.items():
+        item = ledger_item(system, shop, order_id)
+        events = held(system, conversion["order_reference"])
+        assert len(events) == (0 if "reported" not in item and item else 1), conversion
+        for event in events:
+            assert event.event_name == conversion["event_name"]
+            assert event.event_time.isoformat() == conversion["event_time"].replace("Z", "+00:00")
+            assert event.signed_click_id == conversion["click_id"]
+            assert event.currency == conversion["currency"]
+            assert event.pixel_id == shops[shop]["pixel_id"]
+
+
+def test_a_hundred_deliveries_at_once_on_two_topics_are_one_event(
+    system: LocalSystem, post: Callable[..., tuple[int, Any]], samples: dict[str, Delivery]
+) -> None:
+    sample = samples["woocommerce/made-purchase-paid"]
+    order_id, body = fresh(sample)
+    headers = signed(sample, body)
+    other = headers | {"X-WC-Webhook-Topic": "order.created"}
+
+    with ThreadPoolExecutor(24) as pool:
+        answers = list(
+            pool.map(lambda n: post(sample.path, body, headers if n % 2 else other), range(100))
+        )
+
+    assert {status for status, _ in answers} == {200}
+    assert {answer["outcome"] for _, answer in answers} == {"queued"}
+    wait_for(lambda: queue_is_empty(system), "an empty queue")
+    (event,) = held(system, order_id)
+    assert str(event.amount) == "1745"
+    assert event.number_of_items == 4
+
+
+def test_every_fault_of_prisjakt_ends_with_one_event(
+    system: LocalSystem, post: Callable[..., tuple[int, Any]], samples: dict[str, Delivery]
+) -> None:
+    """Errors, refusals, time-outs, cuts before and after it was stored: one event in the end."""
+    sample = samples["shopify/orders-create-paid"]
+    assert system.model is not None
+    orders: dict[str, str] = {}
+    for name, fault in FAULTS.items():
+        order_id, body = fresh(sample)
+        system.model.faults.append(
+            Fault(
+                kind=fault.kind,
+                times=fault.times,
+                external_event_id=order_id,
+                status=fault.status,
+                headers=fault.headers,
+                body=fault.body,
+                seconds=fault.seconds,
+            )
+        )
+        status, answer = post(f"/webhooks/shopify/fault-{name}", body, signed(sample, body))
+        assert (status, answer["outcome"]) == (200, "queued")
+        orders[name] = order_id
+
+    wait_for(
+        lambda: all(
+            ledger_item(system, f"fault-{name}", order_id).get("status", {}).get("S") == "reported"
+            for name, order_id in orders.items()
+        ),
+        "all orders reported",
+    )
+    assert {
+        name: len(held(system, order_id)) for name, order_id in orders.items()
+    } == dict.fromkeys(orders, 1)
+
+
+def test_a_rejected_event_is_dead_with_its_field_errors_and_others_go_through(
+    system: LocalSystem, post: Callable[..., tuple[int, Any]], samples: dict[str, Delivery]
+) -> None:
+    sample = samples["shopify/orders-create-paid"]
+    assert system.model is not None
+    bad, bad_body = fresh(sample)
+    good, good_body = fresh(sample)
+    system.model.faults.append(
+        Fault(
+            kind="status",
+            times=100,
+            external_event_id=bad,
+            status=400,
+            body={
+                "title": "Request validation failed",
+                "status": 400,
+                "field_errors": {"data.amount": {"message": "too odd", "value": "1666.3"}},
+                "context": {"request-id": "r-1"},
+            },
+        )
+    )
+
+    for body in (bad_body, good_body):
+        assert post(sample.path, body, signed(sample, body))[0] == 200
+
+    wait_for(lambda: bool(held(system, good)), "the good order reported")
+    wait_for(
+        lambda: ledger_item(system, sample.shop, bad).get("status", {}).get("S") == "dead",
+        "the bad order dead",
+    )
+    answer = ledger_item(system, sample.shop, bad)["answer"]["M"]
+    assert answer["field_errors"] == {"M": {"data.amount": {"S": "too odd"}}}
+    assert answer["request_id"] == {"S": "r-1"}
+    dead = system.aws.client("dynamodb").query(
+        TableName=system.outputs["LedgerTable"],
+        IndexName="dead-orders",
+        KeyConditionExpression="dead_shop = :shop",
+        ExpressionAttributeValues={":shop": {"S": sample.shop}},
+    )
+    assert [item["order_id"]["S"] for item in dead["Items"]] == [bad]
+
+
+def test_a_rotated_secret_works_at_once(
+    system: LocalSystem, post: Callable[..., tuple[int, Any]], samples: dict[str, Delivery]
+) -> None:
+    sample = samples["shopify/orders-create-no-click-id"]
+    document: dict[str, Any] = sample_shops()[sample.shop] | {"pixel_id": str(uuid.uuid4())}
+    path = "/webhooks/shopify/rotated"
+    system.aws.put_shop("rotated", document)
+    _, body = fresh(sample)
+    assert post(path, body, signed(sample, body))[0] == 200
+
+    system.aws.put_shop("rotated", document | {"signing_secrets": ["another", "theNewOne"]})
+
+    assert post(path, body, signed(sample, body, "theNewOne"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        (b"", 200, "unreadable"),
+        (b'{"id": 1, "note_attributes": [', 200, "unreadable"),
+        (b"[" * 1024 * 1024, 200, "unreadable"),
+        (b'{"a":' * 200_000, 200, "unreadable"),
+        (b'{"id": 1, "total_price": NaN}', 200, "unreadable"),
+        (b"\xff\xfe\x00 not text", 200, "unreadable"),
+        (b'{"id": {"no": "id"}}', 200, "unreadable"),
+        (b'{"id": 1, "note_attributes": []}' + b" " * 1024 * 1024, 200, "unreadable"),
+        (b'{"id": 1, "note_attributes": []}', 200, "no_click_id"),
+    ],
+    ids=["empty", "truncated", "brackets", "braces", "nan", "no-utf8", "no-id", "large", "bare"],
+)
+def test_hostile_bodies_rightly_signed_get_the_documented_answer(
+    post: Callable[..., tuple[int, Any]],
+    samples: dict[str, Delivery],
+    body: bytes,
+    status: int,
+    reason: str,
+) -> None:
+    sample = samples["shopify/orders-create-paid"]
+
+    answer = post(sample.path, body, signed(sample, body))
+
+    assert (answer[0], answer[1]["reason"]) == (status, reason)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("X-Shopify-Hmac-Sha256", "")],
+        [("X-Shopify-Hmac-Sha256", "sm\xf6rg\xe5s")],
+        [("X-Shopify-Hmac-Sha256", "AAAA"), ("X-Shopify-Hmac-Sha256", "BBBB")],
+        [("X-Shopify-Hmac-Sha256", "A" * 4000)],
+    ],
+    ids=["none", "empty", "non-ascii", "two", "long"],
+)
+def test_signatures_that_are_none_get_the_same_401(
+    post: Callable[..., tuple[int, Any]],
+    samples: dict[str, Delivery],
+    headers: list[tuple[str, str]],
+) -> None:
+    sample = samples["shopify/orders-create-paid"]
+
+    status, answer = post(
+        sample.path, sample.body, [("Content-Type", "application/json"), *headers]
+    )
+
+    assert status == 401
+    assert answer == {
+        "type": "about:blank",
+        "title": "Signature not accepted",
+        "status": 401,
+        "detail": "The delivery is not signed with a signing secret of this shop.",
+    }
+
+
+def test_unknown_platforms_and_shops_get_the_same_404(
+    post: Callable[..., tuple[int, Any]],
+) -> None:
+    answers = [
+        post(path, b"{}", {})
+        for path in (
+            "/webhooks/magento/demo-shopify",
+            "/webhooks/shopify/nobody",
+            "/webhooks/woocommerce/demo-shopify",
+            "/webhooks/shopify/UPPER",
+        )
+    ]
+
+    assert answers[0][0] == 404
+    assert answers.count(answers[0]) == len(answers)
+
+
+def test_nothing_personal_and_no_secret_reaches_queue_table_or_log(
+    system: LocalSystem,
+    post: Callable[..., tuple[int, Any]],
+    samples: dict[str, Delivery],
+    lines: Lines,
+) -> None:
+    """Not one word of the customer's is left after the receiver; logs have no click id either."""
+    sample = samples["woocommerce/9.8.1-paid"]
+    order_id, body = fresh(sample)
+    assert b"Testgatan" in body
+    post(sample.path, body, signed(sample, body))
+    wait_for(lambda: bool(held(system, order_id)), "the order reported")
+    wait_for(
+        lambda: any(
+            line.get("order_id") == order_id and line["message"] == "reported" for line in lines
+        ),
+        "the line about it",
+    )
+
+    table = json.dumps(ledger_item(system, sample.shop, order_id))
+    log = json.dumps(lines)
+
+    assert "SEK" in table
+    for marker in MARKERS:
+        assert marker not in table
+        assert marker not in log
+    secrets = [s for shop in sample_shops().values() for s in shop["signing_secrets"]]
+    for private in ("_1b05fa7f1c34d125", *secrets):
+        assert private not in log
+
+
+def test_the_receivers_role_cannot_read_the_ledger_and_the_senders_cannot_write_secrets(
+    system: LocalSystem,
+) -> None:
+    """Least privilege as deployed: what a role does not need is refused."""
+    roles = {
+        role["RoleName"].split("-")[1]: role["Arn"]
+        for role in system.aws.client("iam").list_roles()["Roles"]
+    }
+
+    def assumed(role: str, service: str) -> Any:
+        credentials = system.aws.client("sts").assume_role(
+            RoleArn=roles[role], RoleSessionName="test"
+        )["Credentials"]
+        return system.aws.client(service, credentials)
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        assumed("ReceiverRole", "dynamodb").get_item(
+            TableName=system.outputs["LedgerTable"], Key={"id": {"S": "x"}}
+        )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        assumed("ReceiverRole", "secretsmanager").get_secret_value(
+            SecretId="local/platform-api/demo-shopify"
+        )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        assumed("SenderRole", "secretsmanager").put_secret_value(
+            SecretId="local/shops/demo-shopify", SecretString="{}"
+        )
+
+
+def test_an_unreadable_message_is_set_aside(system: LocalSystem) -> None:
+    sqs = system.aws.client("sqs")
+    sqs.send_message(QueueUrl=system.outputs["QueueUrl"], MessageBody='{"version": 1}')
+
+    def set_aside() -> list[Any]:
+        answer = sqs.receive_message(
+            QueueUrl=system.outputs["DeadLettersUrl"], VisibilityTimeout=0, WaitTimeSeconds=1
+        )
+        return list(answer.get("Messages", []))
+
+    wait_for(lambda: bool(set_aside()), "the message set aside")
+    assert {message["Body"] for message in set_aside()} == {'{"version": 1}'}
+
+
+def test_messages_of_every_version_are_still_reported(system: LocalSystem) -> None:
+    from prisjakt_relay.local import project
+
+    files = sorted((project.root() / "events" / "queue").glob("*.json"))
+    assert files
+    for file in files:
+        message = Conversion.from_message(file.read_text())
+        system.aws.client("sqs").send_message(
+            QueueUrl=system.outputs["QueueUrl"],
+            MessageBody=file.read_text(),
+            MessageGroupId=message.shop,
+        )
+        reference = message.order_reference
+        wait_for(lambda reference=reference: bool(held(system, reference)), file.name)  # type: ignore[misc]

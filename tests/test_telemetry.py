@@ -1,0 +1,166 @@
+"""The log: one JSON object a line, with a metric block that CloudWatch understands."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from prisjakt_relay.outcomes import Outcome, Received
+from prisjakt_relay.telemetry import METRICS, NAMESPACE, WAITING_AGE, Telemetry
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def telemetry(capsys: Capture, request: pytest.FixtureRequest, now: datetime) -> Telemetry:
+    """A logger of its own for each test: it keeps the output that it found at its making."""
+    del capsys  # only so that the output is captured by then
+    return Telemetry(request.node.name, "relay", lambda: now)
+
+
+def lines(capsys: Capture) -> list[dict[str, Any]]:
+    written = capsys.readouterr()
+    print(written.err[:3000]); assert written.err == ""
+    return [json.loads(line) for line in written.out.splitlines()]
+
+
+def metrics(line: dict[str, Any]) -> dict[str, tuple[float, str]]:
+    """Name, value and unit of each metric in a line, checked by the format's specification."""
+    assert isinstance(line["_aws"]["Timestamp"], int)
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == NAMESPACE
+    assert directive["Dimensions"] == [["stack"]]
+    assert isinstance(line["stack"], str)
+    assert all(isinstance(line[metric["Name"]], int | float) for metric in directive["Metrics"])
+    return {
+        metric["Name"]: (line[metric["Name"]], metric["Unit"]) for metric in directive["Metrics"]
+    }
+
+
+@pytest.mark.parametrize("event", sorted(METRICS))
+def test_an_event_that_somebody_counts_carries_its_metric(
+    event: str, telemetry: Telemetry, capsys: Capture
+) -> None:
+    telemetry.emit(event, shop="demo")
+
+    (line,) = lines(capsys)
+    assert metrics(line) == {METRICS[event]: (1, "Count")}
+    assert line["message"] == event
+    assert line["shop"] == "demo"
+
+
+def test_the_metric_has_the_moment_and_the_stack(
+    telemetry: Telemetry, capsys: Capture, now: datetime
+) -> None:
+    telemetry.emit("queued")
+
+    (line,) = lines(capsys)
+    assert line["_aws"]["Timestamp"] == now.timestamp() * 1000
+    assert line["stack"] == "relay"
+    assert line["service"] == "test_the_metric_has_the_moment_and_the_stack"
+    assert line["level"] == "INFO"
+
+
+def test_an_event_that_nobody_counts_is_a_plain_line(telemetry: Telemetry, capsys: Capture) -> None:
+    telemetry.emit("superseded", shop="demo")
+
+    (line,) = lines(capsys)
+    assert line["message"] == "superseded"
+    assert line["shop"] == "demo"
+    assert "_aws" not in line
+    assert "stack" not in line
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ("waiting", {WAITING_AGE: (75.123, "Seconds")}),
+        ("set_up_refused", {"SetUpFaults": (1, "Count"), WAITING_AGE: (75.123, "Seconds")}),
+    ],
+)
+def test_a_wait_carries_the_age_of_the_order(
+    event: str,
+    expected: dict[str, tuple[float, str]],
+    telemetry: Telemetry,
+    capsys: Capture,
+) -> None:
+    telemetry.emit(event, age=75.1234)
+
+    (line,) = lines(capsys)
+    assert metrics(line) == expected
+
+
+def test_an_age_of_nothing_is_an_age(telemetry: Telemetry, capsys: Capture) -> None:
+    telemetry.emit("waiting", age=0.0)
+
+    (line,) = lines(capsys)
+    assert metrics(line) == {WAITING_AGE: (0.0, "Seconds")}
+
+
+def test_fields_without_a_value_are_left_out(telemetry: Telemetry, capsys: Capture) -> None:
+    """False, 0 and the empty text are values."""
+    telemetry.emit("queued", order_id=None, reason=None, void=False, revision=0, problem="")
+
+    (line,) = lines(capsys)
+    assert "order_id" not in line
+    assert "reason" not in line
+    assert (line["void"], line["revision"], line["problem"]) == (False, 0, "")
+
+
+def test_words_of_the_relay_are_plain_texts(telemetry: Telemetry, capsys: Capture) -> None:
+    telemetry.emit(Received.QUEUED, outcome=Outcome.REPORTED, amount=Decimal("1.50"))
+
+    (line,) = lines(capsys)
+    assert (line["message"], line["outcome"], line["amount"]) == ("queued", "reported", "1.50")
+
+
+def test_a_line_break_in_a_field_does_not_break_the_line(
+    telemetry: Telemetry, capsys: Capture
+) -> None:
+    telemetry.emit("ignored", problem='name: "\n{"message":"queued"}')
+
+    (line,) = lines(capsys)
+    assert line["problem"] == 'name: "\n{"message":"queued"}'
+
+
+def test_every_line_names_its_request_and_no_line_an_earlier_one(
+    telemetry: Telemetry, capsys: Capture
+) -> None:
+    telemetry.emit("queued")
+    telemetry.request("first")
+    telemetry.emit("queued")
+    telemetry.request("second")
+    telemetry.emit("queued", shop="demo")
+    telemetry.emit("ignored")
+
+    written = lines(capsys)
+    assert [line.get("request_id") for line in written] == [None, "first", "second", "second"]
+    assert "shop" not in written[3]
+
+
+def test_an_alarm_is_a_counted_line_with_the_shop(telemetry: Telemetry, capsys: Capture) -> None:
+    telemetry.alarm("shop_document_unknown_fields", "demo", fields=["colour"])
+
+    (line,) = lines(capsys)
+    assert metrics(line) == {"ShopDocumentFaults": (1, "Count")}
+    assert (line["shop"], line["fields"]) == ("demo", ["colour"])
+
+
+def test_two_events_share_a_metric_only_where_they_mean_the_same() -> None:
+    events = defaultdict(set)
+    for event, metric in METRICS.items():
+        events[metric].add(event)
+
+    assert [shared for shared in events.values() if len(shared) > 1] == [
+        {"shop_document_unusable", "shop_document_stale", "shop_document_unknown_fields"}
+    ]
+    assert WAITING_AGE not in events
+
+
+def test_every_outcome_of_a_request_is_counted() -> None:
+    assert {outcome.value for outcome in Received} <= METRICS.keys()
