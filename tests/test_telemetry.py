@@ -25,7 +25,8 @@ def telemetry(capsys: Capture, request: pytest.FixtureRequest, now: datetime) ->
 
 def lines(capsys: Capture) -> list[dict[str, Any]]:
     written = capsys.readouterr()
-    print(written.err[:3000]); assert written.err == ""
+    print(written.err[:3000])
+    assert written.err == ""
     return [json.loads(line) for line in written.out.splitlines()]
 
 

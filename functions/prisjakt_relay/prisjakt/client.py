@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final
 
 from requests import Response, Session
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, RequestException, Timeout
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from prisjakt_relay.errors import (
     ConflictError,
@@ -32,7 +34,9 @@ CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 8.0
 
 LONGEST_PAUSE: Final = 3600.0  # the allowance is by the hour: no answer can mean more
+SHORTEST_PAUSE: Final = 1.0  # less would be another unit or another clock, and hammering
 _POINT_IN_TIME_MS: Final = 10**11  # as a duration three years, as a point in time 1973
+_POINT_IN_TIME_SECONDS: Final = 10**9  # as a duration in ms eleven days, as a point in time 2001
 _TEXT_LIMIT: Final = 300
 _FIELDS_LIMIT: Final = 20
 
@@ -44,12 +48,8 @@ class HeaderPair:
     client_id: str
     client_secret: str
 
-    def headers(self) -> dict[str, bytes]:
-        """As bytes: a text outside Latin-1, pasted by mistake, would not even make a request."""
-        return {
-            "client-id": self.client_id.encode(errors="replace"),
-            "client-secret": self.client_secret.encode(errors="replace"),
-        }
+    def headers(self) -> dict[str, str]:
+        return {"client-id": self.client_id, "client-secret": self.client_secret}
 
     def __repr__(self) -> str:
         return f"HeaderPair(client_id={self.client_id!r})"
@@ -86,7 +86,7 @@ class PrisjaktClient:
         )
 
     def _request(
-        self, method: str, path: str, *, body: bytes, headers: Mapping[str, bytes]
+        self, method: str, path: str, *, body: bytes, headers: Mapping[str, str]
     ) -> Response:
         try:
             response = self._session.request(
@@ -96,7 +96,8 @@ class PrisjaktClient:
                 headers={
                     "accept": "application/json",
                     "content-type": "application/json",
-                    **headers,
+                    # As bytes: a text outside Latin-1 would break off as no RequestException.
+                    **{name: value.encode(errors="replace") for name, value in headers.items()},
                 },
                 timeout=self._timeout,
                 allow_redirects=False,
@@ -110,9 +111,10 @@ class PrisjaktClient:
 
 
 def session() -> Session:
-    """A session that reads neither proxies nor credentials from the environment."""
+    """A session with neither proxies nor credentials of the environment, and without cookies."""
     fresh = Session()
     fresh.trust_env = False
+    fresh.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return fresh
 
 
@@ -138,40 +140,43 @@ def pause(headers: Mapping[str, str], now: datetime) -> float | None:
     """The wait in seconds that the headers ask for, at most an hour; None if they do not.
 
     `X-RateLimit-Reset` is in milliseconds, by its text a point in time, by its sample a duration:
-    the size tells. `Retry-After` is in seconds or a date. The longer one counts.
+    the size tells, also a point in time in seconds, which others send. `Retry-After` is in seconds
+    or a date. The longer one counts; less than a second, or a moment gone by, asks for nothing.
     """
     waits: list[float] = []
-    with contextlib.suppress(KeyError, ValueError, OverflowError):
+    with contextlib.suppress(KeyError, ValueError):
         reset = float(headers["X-RateLimit-Reset"])
         if reset >= _POINT_IN_TIME_MS:
-            reset -= now.timestamp() * 1000
-        waits.append(reset / 1000)
+            waits.append(reset / 1000 - now.timestamp())
+        elif reset >= _POINT_IN_TIME_SECONDS:
+            waits.append(reset - now.timestamp())
+        else:
+            waits.append(reset / 1000)
     retry_after = headers.get("Retry-After", "")
-    with contextlib.suppress(ValueError, OverflowError):
+    with contextlib.suppress(ValueError):
         waits.append(float(retry_after))
     with contextlib.suppress(ValueError, TypeError, OverflowError):
-        waits.append((parsedate_to_datetime(retry_after).astimezone(UTC) - now).total_seconds())
-    finite = [wait for wait in waits if wait >= 0 or wait < 0]  # a NaN is neither
-    return min(max(0.0, *finite), LONGEST_PAUSE) if finite else None
+        date = parsedate_to_datetime(retry_after)
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)
+        waits.append((date - now).total_seconds())
+    asked = [wait for wait in waits if wait >= SHORTEST_PAUSE]  # which a NaN is not
+    return min(max(asked), LONGEST_PAUSE) if asked else None
 
 
 def _no_answer(error: RequestException) -> NotAnsweredError:
     problem = Problem(title=type(error).__name__)
     if isinstance(error, ConnectTimeout):
         return NotAnsweredError(problem, sent=False, timed_out=True)
-    if isinstance(error, Timeout):
-        return NotAnsweredError(problem, sent=True, timed_out=True)
-    return NotAnsweredError(problem, sent=not _never_connected(error))
-
-
-def _never_connected(error: RequestException) -> bool:
     cause = error.args[0] if isinstance(error, RequestsConnectionError) and error.args else None
-    return isinstance(getattr(cause, "reason", None), NewConnectionError)
+    if isinstance(error, Timeout) or isinstance(cause, ReadTimeoutError):  # the latter in the body
+        return NotAnsweredError(problem, sent=True, timed_out=True)
+    connected = not isinstance(getattr(cause, "reason", None), NewConnectionError)
+    return NotAnsweredError(problem, sent=connected)
 
 
 def _json(response: Response) -> object:
     try:
-        return response.json()
+        return json.loads(response.content)
     except (ValueError, RecursionError):
         return None
 
@@ -188,7 +193,7 @@ def _problem(status: int, body: object) -> Problem:
         title=_text(fields.get("title")),
         detail=_text(fields.get("detail")),
         field_errors={
-            _text(name): _text(error.get("message") if isinstance(error, dict) else error)
+            _text(name) or "event": _text(error["message"] if _has_message(error) else error)
             for name, error in list(errors.items())[:_FIELDS_LIMIT]
         },
         request_id=_text(context.get("request-id") or context.get("request_id")),

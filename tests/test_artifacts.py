@@ -1,0 +1,195 @@
+"""The artifacts: built by the one recipe, whole, no more than needed, with bytecode.
+
+By default those for this host. SAM_BUILD names a folder that `sam build` made: then those too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prisjakt_relay.local import artifacts, project
+
+# What the Lambda runtime for Python brings along.
+RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", "urllib3")
+
+HANDLERS = {
+    "ReceiverFunction": "prisjakt_relay.receiver.app",
+    "SenderFunction": "prisjakt_relay.sender.app",
+}
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_REGION": "eu-north-1",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "DEAD_LETTERS_URL": "https://queue.example.test/dead",
+    "POWERTOOLS_LOG_LEVEL": "INFO",
+    "PRISJAKT_URL": "https://prisjakt.example.test",
+    "QUEUE_URL": "https://queue.example.test/queue",
+    "STACK_NAME": "test",
+    "TABLE_NAME": "table",
+}
+
+EM_AARCH64 = (183).to_bytes(2, "little")
+
+LIMIT_MB = {"ReceiverFunction": 12, "SenderFunction": 30}
+
+
+def built() -> dict[str, Path]:
+    folders = {f"{name} (host)": folder for name, folder in artifacts.build().items()}
+    if sam := os.environ.get("SAM_BUILD"):
+        for name in artifacts.FUNCTIONS:
+            folders[f"{name} (sam)"] = project.root() / sam / name
+    return folders
+
+
+BUILT = built()
+
+
+@pytest.fixture(params=sorted(BUILT))
+def artifact(request: pytest.FixtureRequest) -> tuple[str, Path]:
+    """Logical id and folder of each artifact."""
+    return request.param.split(" ")[0], BUILT[request.param]
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with boto3 and what it needs, and nothing else: as on Lambda."""
+    folder = tmp_path_factory.mktemp("runtime")
+    site_packages = Path(sysconfig.get_path("purelib"))
+    for name in RUNTIME:
+        (folder / name).symlink_to(site_packages / name)
+    return folder
+
+
+def imported(function: str, runtime: Path) -> set[str]:
+    """The modules that importing the handler loads, with only artifact and runtime on the path."""
+    program = (
+        "import sys, json\n"
+        f"sys.path[:0] = {[str(BUILT[f'{function} (host)']), str(runtime)]!r}\n"
+        f"import {HANDLERS[function]} as app\n"
+        "assert callable(app.handler)\n"
+        "print(json.dumps(sorted(sys.modules)))\n"
+    )
+    done = subprocess.run(  # noqa: S603  # our own program
+        [sys.executable, "-I", "-S", "-B", "-c", program],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+def modules_of(folder: Path) -> set[str]:
+    names: set[str] = set()
+    for source in (folder / "prisjakt_relay").rglob("*.py"):
+        parts = source.relative_to(folder).with_suffix("").parts
+        names.add(".".join(part for part in parts if part != "__init__"))
+    return names
+
+
+def test_the_artifact_holds_exactly_the_modules_that_its_handler_imports(
+    artifact: tuple[str, Path], runtime: Path
+) -> None:
+    """Nothing is missing in an isolated interpreter, and nothing came along that is not used."""
+    function, folder = artifact
+
+    loaded = {m for m in imported(function, runtime) if m.split(".")[0] == "prisjakt_relay"}
+
+    assert modules_of(folder) == loaded
+
+
+def test_the_artifact_holds_nothing_but_code_and_its_bill_of_materials(
+    artifact: tuple[str, Path],
+) -> None:
+    function, folder = artifact
+    part = {"ReceiverFunction": "receiver", "SenderFunction": "sender"}[function]
+    locked = (project.root() / "requirements" / f"{part}.txt").read_text()
+    names = {line.split("==")[0] for line in locked.splitlines() if line[:1].isalpha()}
+
+    shipped = {
+        entry.name.rsplit("-", 1)[0].removesuffix(".dist").replace("_", "-").split("-")[0]
+        for entry in folder.iterdir()
+        if entry.name.endswith(".dist-info")
+    }
+
+    assert (folder / "requirements.txt").read_text() == locked
+    assert shipped == {name.split("-")[0] for name in names}
+    for unwanted in ("boto3", "botocore", "bin", "tests", ".lock"):
+        assert not (folder / unwanted).exists()
+
+
+def test_every_module_ships_the_bytecode_that_its_runtime_takes(
+    artifact: tuple[str, Path],
+) -> None:
+    """/var/task is read-only: what is not compiled here is compiled at every cold start."""
+    _, folder = artifact
+    tag = next(iter((folder / "prisjakt_relay" / "__pycache__").iterdir())).name.split(".")[1]
+
+    for source in folder.rglob("*.py"):
+        compiled = source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc"
+        assert compiled.is_file(), source
+        flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
+        assert flags == 0b01, f"{compiled} is not an unchecked hash-based pyc"
+
+
+def test_the_bytecode_names_no_folder_of_the_machine_that_built_it(
+    artifact: tuple[str, Path],
+) -> None:
+    _, folder = artifact
+
+    for compiled in (folder / "prisjakt_relay").rglob("*.pyc"):
+        assert str(project.root()).encode() not in compiled.read_bytes()
+
+
+def test_the_artifact_fits_where_it_runs() -> None:
+    """This host's Python here; on Lambda the template's, and arm64 where there is compiled code."""
+    host = f"cpython-{sys.version_info.major}{sys.version_info.minor}"
+    for name, folder in BUILT.items():
+        tag = host if name.endswith("(host)") else "cpython-313"
+        assert list(folder.glob(f"prisjakt_relay/__pycache__/*.{tag}.pyc")), name
+        for library in folder.rglob("*.so"):
+            machine = library.read_bytes()[18:20]
+            assert name.endswith("(host)") or machine == EM_AARCH64, library
+
+
+def test_artifacts_stay_small(artifact: tuple[str, Path]) -> None:
+    function, folder = artifact
+
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+    assert size < LIMIT_MB[function] * 1024 * 1024
+
+
+def third_party(modules: set[str]) -> Iterator[str]:
+    standard = set(sys.stdlib_module_names)
+    for module in modules:
+        top = module.split(".")[0]
+        if top not in standard and not top.startswith(("_", "prisjakt_relay")):
+            yield top
+
+
+def test_the_receiver_imports_only_what_every_delivery_needs(runtime: Path) -> None:
+    """Its start is the product: no models, no HTTP library but one, no AWS client, no ledger."""
+    modules = imported("ReceiverFunction", runtime)
+
+    assert set(third_party(modules)) <= {
+        "aws_lambda_powertools",
+        "botocore",
+        "dateutil",
+        "jmespath",
+        "six",
+        "typing_extensions",
+        "urllib3",
+    }
+    for costly in ("botocore.client", "botocore.session", "botocore.loaders", "boto3", "pydantic"):
+        assert costly not in modules

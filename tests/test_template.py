@@ -1,0 +1,242 @@
+"""The template: what AWS would be told, read from its expansion; emulators ignore half of it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from prisjakt_relay import telemetry
+from prisjakt_relay.local import project
+from prisjakt_relay.local.aws import expand
+from prisjakt_relay.receiver import settings as receiver_settings
+from prisjakt_relay.sender import settings as sender_settings
+
+TEXT = (project.root() / "template.yaml").read_text("utf-8")
+
+FUNCTIONS = ("ReceiverFunction", "SenderFunction")
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    document: dict[str, Any] = yaml_parse(TEXT)
+    return document
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, Any]:
+    expanded: dict[str, Any] = expand(TEXT)["Resources"]
+    return expanded
+
+
+def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {name: r["Properties"] for name, r in resources.items() if r["Type"] == kind}
+
+
+def statements(resources: dict[str, Any], role: str) -> list[dict[str, Any]]:
+    (policy,) = resources[role]["Properties"]["Policies"]
+    found: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
+    return found
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_no_role_may_touch_everything(resources: dict[str, Any]) -> None:
+    """No `*` resource, no `*` action, no managed policy; every statement says what it is for."""
+    roles = of_type(resources, "AWS::IAM::Role")
+
+    assert set(roles) == {"ReceiverRole", "SenderRole"}
+    for role, properties in roles.items():
+        assert "ManagedPolicyArns" not in properties
+        for statement in statements(resources, role):
+            assert statement["Sid"]
+            assert all("*" not in action for action in as_list(statement["Action"]))
+            for resource in as_list(statement["Resource"]):
+                text = resource if isinstance(resource, str) else str(next(iter(resource.values())))
+                assert text != "*"
+                assert "*" not in text or text.endswith(":secret:${AWS::StackName}/shops/*")
+
+
+def test_the_receiver_may_read_shops_send_and_log_and_nothing_else(
+    resources: dict[str, Any],
+) -> None:
+    """Not the ledger, and not the secrets of the shop system's own API."""
+    actions = {
+        action
+        for statement in statements(resources, "ReceiverRole")
+        for action in as_list(statement["Action"])
+    }
+
+    assert actions == {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "secretsmanager:GetSecretValue",
+        "sqs:SendMessage",
+    }
+
+
+def test_the_sender_may_take_renew_and_settle(resources: dict[str, Any]) -> None:
+    actions = {
+        action
+        for statement in statements(resources, "SenderRole")
+        for action in as_list(statement["Action"])
+    }
+
+    assert actions == {
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "secretsmanager:GetSecretValue",
+        "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+        "sqs:SendMessage",
+    }
+
+
+def test_queues_are_encrypted_and_keep_messages_for_two_weeks(resources: dict[str, Any]) -> None:
+    queues = of_type(resources, "AWS::SQS::Queue")
+
+    assert set(queues) == {"ConversionQueue", "DeadLetters"}
+    for queue in queues.values():
+        assert queue["SqsManagedSseEnabled"] is True
+        assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+        assert "FifoQueue" not in queue
+
+
+def test_a_message_is_hidden_for_six_function_time_outs(resources: dict[str, Any]) -> None:
+    queue = resources["ConversionQueue"]["Properties"]
+
+    assert queue["VisibilityTimeout"] == 6 * resources["SenderFunction"]["Properties"]["Timeout"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 1000
+
+
+def test_the_sender_answers_for_parts_of_a_batch(resources: dict[str, Any]) -> None:
+    (mapping,) = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["ConversionQueue", "Arn"]}
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+
+
+def test_the_ledger_outlives_everything(
+    resources: dict[str, Any], template: dict[str, Any]
+) -> None:
+    """Retained, recoverable, paid by use, and cleaned up by the field that the code writes."""
+    ledger = resources["Ledger"]["Properties"]
+
+    assert template["Resources"]["Ledger"]["DeletionPolicy"] == "Retain"
+    assert template["Resources"]["Ledger"]["UpdateReplacePolicy"] == "Retain"
+    assert ledger["BillingMode"] == "PAY_PER_REQUEST"
+    assert ledger["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert ledger["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    (index,) = ledger["GlobalSecondaryIndexes"]
+    assert [key["AttributeName"] for key in index["KeySchema"]] == ["dead_shop", "dead_since"]
+
+
+def test_the_api_throttles_and_its_log_names_no_caller_and_no_query(
+    resources: dict[str, Any],
+) -> None:
+    (stage,) = of_type(resources, "AWS::ApiGatewayV2::Stage").values()
+    log = stage["AccessLogSettings"]["Format"]
+
+    assert set(stage["DefaultRouteSettings"]) == {"ThrottlingRateLimit", "ThrottlingBurstLimit"}
+    for private in ("sourceIp", "caller", "userAgent", "query", "requestOverride", "authorizer"):
+        assert private.lower() not in log.lower()
+
+
+def test_the_only_route_takes_webhooks(resources: dict[str, Any]) -> None:
+    (route,) = of_type(resources, "AWS::ApiGatewayV2::Route").values()
+
+    assert route["RouteKey"] == "POST /webhooks/{platform}/{shop}"
+
+
+def test_every_log_is_kept_only_as_long_as_was_asked(resources: dict[str, Any]) -> None:
+    logs = of_type(resources, "AWS::Logs::LogGroup")
+
+    assert {log["RetentionInDays"]["Ref"] for log in logs.values()} == {"LogRetentionDays"}
+    for name in FUNCTIONS:
+        assert resources[name]["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] in logs
+
+
+def test_every_parameter_explains_itself(template: dict[str, Any]) -> None:
+    for name, parameter in template["Parameters"].items():
+        assert parameter["Description"].endswith("."), name
+        assert "Default" in parameter, name
+        bounds = {"AllowedPattern", "AllowedValues", "MinValue"}
+        assert bounds & set(parameter), name
+
+
+def test_every_output_explains_itself(template: dict[str, Any]) -> None:
+    for name, output in template["Outputs"].items():
+        assert output["Description"].endswith("."), name
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_makefile_builds_for_the_runtime_and_architecture_of_the_template(
+    template: dict[str, Any], function: str
+) -> None:
+    """Python version and architecture stand in two files."""
+    makefile = (project.root() / "functions" / "Makefile").read_text()
+    version = re.search(r"^PYTHON_VERSION \?= (\S+)$", makefile, re.MULTILINE)
+    machine = re.search(r"^PLATFORM \?= (\w+?)-manylinux", makefile, re.MULTILINE)
+    settings = template["Globals"]["Function"]
+
+    assert version
+    assert machine
+    assert settings["Runtime"] == f"python{version[1]}"
+    assert {"aarch64": ["arm64"], "x86_64": ["x86_64"]}[machine[1]] == settings["Architectures"]
+    assert template["Resources"][function]["Metadata"] == {"BuildMethod": "makefile"}
+    assert f"build-{function}:" in makefile
+
+
+def test_the_functions_get_exactly_the_settings_that_they_read(
+    resources: dict[str, Any],
+) -> None:
+    """`TIME_SCALE` is the local system's own, and is never set on AWS."""
+
+    class Recorder(dict[str, str]):
+        def get(self, name: str, _: Any = None) -> Any:
+            asked.add(name)
+            return {"PRISJAKT_URL": "https://x", "TIME_SCALE": "1"}.get(name, "x")
+
+    for function, read in (
+        ("ReceiverFunction", receiver_settings.from_environment),
+        ("SenderFunction", sender_settings.from_environment),
+    ):
+        asked: set[str] = set()
+        read(Recorder())
+        given = set(resources[function]["Properties"]["Environment"]["Variables"])
+        assert given == asked | {"POWERTOOLS_LOG_LEVEL"}
+    assert "TIME_SCALE" not in TEXT
+
+
+def test_handlers_are_where_the_template_says(resources: dict[str, Any]) -> None:
+    package = project.root() / "functions"
+    for name in FUNCTIONS:
+        module, _, function = resources[name]["Properties"]["Handler"].rpartition(".")
+        source = (package / f"{module.replace('.', '/')}.py").read_text()
+        assert f"def {function}(" in source
+
+
+def test_alarms_watch_metrics_that_are_emitted(resources: dict[str, Any]) -> None:
+    """Namespace, name and dimension as the functions write them; each tells somebody."""
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm")
+    own = {n: a for n, a in alarms.items() if a["Namespace"] == telemetry.NAMESPACE}
+
+    assert own
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
+        assert alarm["AlarmDescription"].endswith("."), name
+    for name, alarm in own.items():
+        assert alarm["MetricName"] in telemetry.METRICS.values(), name
+        assert alarm["Dimensions"] == [{"Name": "stack", "Value": {"Ref": "AWS::StackName"}}], name
+        assert alarm["Statistic"] == "Sum", name
+    dead_letters = alarms["DeadLettersAlarm"]
+    assert dead_letters["MetricName"] == "ApproximateNumberOfMessagesVisible"
