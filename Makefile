@@ -7,7 +7,7 @@ SAM := SAM_CLI_TELEMETRY=0 $(BIN)/uv tool run --python $(BIN)/python --from aws-
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test check build test-artifacts validate bench lock hooks deploy clean
+.PHONY: help setup demo local test check build test-artifacts validate bench picture lock hooks deploy clean
 
 help: ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -49,6 +49,9 @@ validate: setup ## What SAM itself says of the template.
 
 bench: setup ## Measure the receiver's start beside a textbook receiver's.
 	$(BIN)/python tests/benchmark/start.py
+
+picture: setup ## Draw the README's picture of the demo anew.
+	@$(BIN)/python -m prisjakt_relay.local.picture
 
 lock: setup ## Lock the newest versions that are at least a week old.
 	$(COMPILE) pyproject.toml --extra local --group pyproject.toml:dev --output-file requirements/dev.txt --upgrade

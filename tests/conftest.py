@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
+from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.local.deliveries import Delivery, load_all
 from prisjakt_relay.local.system import sample_shops
 from prisjakt_relay.shop import Shop, from_document
@@ -29,3 +32,12 @@ def shops() -> dict[str, Shop]:
 def samples() -> dict[str, Delivery]:
     """Every sample delivery, as `platform/name`."""
     return {f"{sample.platform}/{sample.name}": sample for sample in load_all()}
+
+
+@pytest.fixture(scope="session")
+def embedded_aws() -> Iterator[EmbeddedAws]:
+    """An AWS on loopback, shared by all tests that need one: each makes what it uses."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with EmbeddedAws(port) as running:
+        yield running

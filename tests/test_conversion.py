@@ -62,7 +62,7 @@ MESSAGE = {
 QUEUED = sorted((project.root() / "events" / "queue").glob("*.json"))
 
 zones = st.builds(
-    timezone, st.timedeltas(min_value=timedelta(hours=-23), max_value=timedelta(hours=23))
+    timezone, st.builds(timedelta, minutes=st.integers(min_value=-23 * 60, max_value=23 * 60))
 )
 moments = st.datetimes(
     min_value=datetime(2000, 1, 1),  # noqa: DTZ001  # the zone is drawn apart
@@ -220,12 +220,14 @@ def test_rubbish_is_a_message_error_and_nothing_else(text: str) -> None:
         Conversion.from_message(text)
 
 
+@settings(deadline=None)
 @given(click_id=signed_click_ids)
 def test_a_v4_uuid_with_sixteen_letters_or_digits_is_a_click_id(click_id: str) -> None:
     assert is_click_id(click_id)
     assert not is_test_click_id(click_id)
 
 
+@settings(deadline=None)
 @given(value=st.uuids())
 def test_a_bare_uuid_of_any_version_is_a_click_id_of_a_test(value: object) -> None:
     for text in (str(value), str(value).upper()):
@@ -259,6 +261,7 @@ def test_anything_else_is_no_click_id(text: str) -> None:
     assert not is_click_id(text)
 
 
+@settings(deadline=None)
 @given(moment=moments)
 def test_a_moment_is_written_in_utc_with_whole_seconds(moment: datetime) -> None:
     text = utc_text(moment)

@@ -30,5 +30,5 @@ def test_waits_are_shortened_only_where_the_environment_says_so(
 
 @pytest.mark.parametrize("text", ["", "0", "-0.5", "1.01", "nan", "inf", "fast", "1,5"])
 def test_an_unusable_scale_stops_the_function(text: str) -> None:
-    with pytest.raises(SetupError, match="^TIME_SCALE is not .*; leave it out on AWS$"):
+    with pytest.raises(SetupError, match=r"^TIME_SCALE is not .*; leave it out on AWS$"):
         time_scale({"TIME_SCALE": text})

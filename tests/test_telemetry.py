@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import defaultdict
+from contextlib import redirect_stdout
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,21 +15,21 @@ import pytest
 from prisjakt_relay.outcomes import Outcome, Received
 from prisjakt_relay.telemetry import METRICS, NAMESPACE, WAITING_AGE, Telemetry
 
-Capture = pytest.CaptureFixture[str]
+
+@pytest.fixture
+def output() -> io.StringIO:
+    return io.StringIO()
 
 
 @pytest.fixture
-def telemetry(capsys: Capture, request: pytest.FixtureRequest, now: datetime) -> Telemetry:
-    """A logger of its own for each test: it keeps the output that it found at its making."""
-    del capsys  # only so that the output is captured by then
-    return Telemetry(request.node.name, "relay", lambda: now)
+def telemetry(output: io.StringIO, request: pytest.FixtureRequest, now: datetime) -> Telemetry:
+    """With a logger of its own, which keeps the standard output that it found when made."""
+    with redirect_stdout(output):
+        return Telemetry(request.node.name, "relay", lambda: now)
 
 
-def lines(capsys: Capture) -> list[dict[str, Any]]:
-    written = capsys.readouterr()
-    print(written.err[:3000])
-    assert written.err == ""
-    return [json.loads(line) for line in written.out.splitlines()]
+def lines(output: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.getvalue().splitlines()]
 
 
 def metrics(line: dict[str, Any]) -> dict[str, tuple[float, str]]:
@@ -45,32 +47,34 @@ def metrics(line: dict[str, Any]) -> dict[str, tuple[float, str]]:
 
 @pytest.mark.parametrize("event", sorted(METRICS))
 def test_an_event_that_somebody_counts_carries_its_metric(
-    event: str, telemetry: Telemetry, capsys: Capture
+    event: str, telemetry: Telemetry, output: io.StringIO
 ) -> None:
     telemetry.emit(event, shop="demo")
 
-    (line,) = lines(capsys)
+    (line,) = lines(output)
     assert metrics(line) == {METRICS[event]: (1, "Count")}
     assert line["message"] == event
     assert line["shop"] == "demo"
 
 
 def test_the_metric_has_the_moment_and_the_stack(
-    telemetry: Telemetry, capsys: Capture, now: datetime
+    telemetry: Telemetry, output: io.StringIO, now: datetime
 ) -> None:
     telemetry.emit("queued")
 
-    (line,) = lines(capsys)
+    (line,) = lines(output)
     assert line["_aws"]["Timestamp"] == now.timestamp() * 1000
     assert line["stack"] == "relay"
     assert line["service"] == "test_the_metric_has_the_moment_and_the_stack"
     assert line["level"] == "INFO"
 
 
-def test_an_event_that_nobody_counts_is_a_plain_line(telemetry: Telemetry, capsys: Capture) -> None:
+def test_an_event_that_nobody_counts_is_a_plain_line(
+    telemetry: Telemetry, output: io.StringIO
+) -> None:
     telemetry.emit("superseded", shop="demo")
 
-    (line,) = lines(capsys)
+    (line,) = lines(output)
     assert line["message"] == "superseded"
     assert line["shop"] == "demo"
     assert "_aws" not in line
@@ -88,49 +92,49 @@ def test_a_wait_carries_the_age_of_the_order(
     event: str,
     expected: dict[str, tuple[float, str]],
     telemetry: Telemetry,
-    capsys: Capture,
+    output: io.StringIO,
 ) -> None:
     telemetry.emit(event, age=75.1234)
 
-    (line,) = lines(capsys)
+    (line,) = lines(output)
     assert metrics(line) == expected
 
 
-def test_an_age_of_nothing_is_an_age(telemetry: Telemetry, capsys: Capture) -> None:
+def test_an_age_of_nothing_is_an_age(telemetry: Telemetry, output: io.StringIO) -> None:
     telemetry.emit("waiting", age=0.0)
 
-    (line,) = lines(capsys)
+    (line,) = lines(output)
     assert metrics(line) == {WAITING_AGE: (0.0, "Seconds")}
 
 
-def test_fields_without_a_value_are_left_out(telemetry: Telemetry, capsys: Capture) -> None:
+def test_fields_without_a_value_are_left_out(telemetry: Telemetry, output: io.StringIO) -> None:
     """False, 0 and the empty text are values."""
     telemetry.emit("queued", order_id=None, reason=None, void=False, revision=0, problem="")
 
-    (line,) = lines(capsys)
+    (line,) = lines(output)
     assert "order_id" not in line
     assert "reason" not in line
     assert (line["void"], line["revision"], line["problem"]) == (False, 0, "")
 
 
-def test_words_of_the_relay_are_plain_texts(telemetry: Telemetry, capsys: Capture) -> None:
+def test_words_of_the_relay_are_plain_texts(telemetry: Telemetry, output: io.StringIO) -> None:
     telemetry.emit(Received.QUEUED, outcome=Outcome.REPORTED, amount=Decimal("1.50"))
 
-    (line,) = lines(capsys)
+    (line,) = lines(output)
     assert (line["message"], line["outcome"], line["amount"]) == ("queued", "reported", "1.50")
 
 
 def test_a_line_break_in_a_field_does_not_break_the_line(
-    telemetry: Telemetry, capsys: Capture
+    telemetry: Telemetry, output: io.StringIO
 ) -> None:
     telemetry.emit("ignored", problem='name: "\n{"message":"queued"}')
 
-    (line,) = lines(capsys)
+    (line,) = lines(output)
     assert line["problem"] == 'name: "\n{"message":"queued"}'
 
 
 def test_every_line_names_its_request_and_no_line_an_earlier_one(
-    telemetry: Telemetry, capsys: Capture
+    telemetry: Telemetry, output: io.StringIO
 ) -> None:
     telemetry.emit("queued")
     telemetry.request("first")
@@ -139,15 +143,17 @@ def test_every_line_names_its_request_and_no_line_an_earlier_one(
     telemetry.emit("queued", shop="demo")
     telemetry.emit("ignored")
 
-    written = lines(capsys)
+    written = lines(output)
     assert [line.get("request_id") for line in written] == [None, "first", "second", "second"]
     assert "shop" not in written[3]
 
 
-def test_an_alarm_is_a_counted_line_with_the_shop(telemetry: Telemetry, capsys: Capture) -> None:
+def test_an_alarm_is_a_counted_line_with_the_shop(
+    telemetry: Telemetry, output: io.StringIO
+) -> None:
     telemetry.alarm("shop_document_unknown_fields", "demo", fields=["colour"])
 
-    (line,) = lines(capsys)
+    (line,) = lines(output)
     assert metrics(line) == {"ShopDocumentFaults": (1, "Count")}
     assert (line["shop"], line["fields"]) == ("demo", ["colour"])
 

@@ -267,7 +267,7 @@ class _Entry:
     shop: Shop
     read_at: datetime
     forced_at: datetime | None = None
-    stale_since: datetime | None = None
+    failed_at: datetime | None = None
 
 
 class Shops:
@@ -276,7 +276,7 @@ class Shops:
     `read(name, deadline)` returns the secret's text, raises `UnknownShopError` where there is none
     and `StorageError` when Secrets Manager does not answer in time. A read that fails is answered
     from the cache for up to a day. Names that turned out unknown are remembered, and are read at
-    most once a second all together: inventing names costs nothing.
+    most once in `unknown_reads` all together: inventing names costs nothing.
     """
 
     FRESH: Final = timedelta(minutes=5)
@@ -294,11 +294,13 @@ class Shops:
         clock: Callable[[], datetime],
         alarm: Alarm,
         scale: float = 1.0,
+        unknown_reads: timedelta = UNKNOWN_READS,
     ) -> None:
         self._read = read
         self._clock = clock
         self._alarm = alarm
         self._scale = scale
+        self._unknown_reads = unknown_reads
         self._known: dict[str, _Entry] = {}
         self._unknown: OrderedDict[str, datetime] = OrderedDict()
         self._unknown_read_at: datetime | None = None
@@ -314,7 +316,7 @@ class Shops:
             return self._first(name, now, deadline)
         if now - entry.read_at < self.FRESH * self._scale:
             return entry.shop
-        if entry.stale_since is not None and now - entry.stale_since < self.RETRY * self._scale:
+        if entry.failed_at is not None and now - entry.failed_at < self.RETRY * self._scale:
             return self._stale(name, entry, now)
         return self._again(name, entry, now, deadline)
 
@@ -340,7 +342,7 @@ class Shops:
         if remembered is not None and now - remembered < self.UNKNOWN * self._scale:
             raise UnknownShopError
         last = self._unknown_read_at
-        if last is not None and now - last < self.UNKNOWN_READS * self._scale:
+        if last is not None and now - last < self._unknown_reads * self._scale:
             raise UnknownShopError
         try:
             shop = self._parsed(name, self._read(name, deadline))
@@ -351,7 +353,6 @@ class Shops:
         except (StorageError, ShopDocumentError) as error:
             self._alarm("shop_document_unusable", name, problem=str(error))
             raise UnavailableError from error
-        self._unknown.pop(name, None)
         self._known[name] = _Entry(shop, now)
         return shop
 
@@ -363,11 +364,10 @@ class Shops:
             self._remember_unknown(name, now)
             raise
         except (StorageError, ShopDocumentError) as error:
-            entry.stale_since = now
+            entry.failed_at = now
             self._alarm("shop_document_stale", name, problem=str(error))
             return self._stale(name, entry, now)
         entry.read_at = now
-        entry.stale_since = None
         return entry.shop
 
     def _stale(self, name: str, entry: _Entry, now: datetime) -> Shop:

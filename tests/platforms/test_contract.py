@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prisjakt_relay.errors import SignatureError
@@ -208,6 +208,7 @@ def test_a_signature_by_another_key_is_refused(sample: Delivery, shops: dict[str
 
 
 @every_platform
+@settings(deadline=None)
 @given(body=st.binary(), secret=st.text(min_size=1))
 def test_what_is_signed_is_verified(platform: Platform, body: bytes, secret: str) -> None:
     signed: Headers = platform.sign(body, secret)

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prisjakt_relay.errors import SignatureError
@@ -54,6 +54,7 @@ def test_every_secret_is_compared_even_after_a_match() -> None:
     assert compared == ["first", "second", "third"]
 
 
+@settings(deadline=None)
 @given(signature=st.none() | st.text(st.characters()))
 def test_a_signature_of_any_characters_is_refused_as_such(signature: str | None) -> None:
     with pytest.raises(SignatureError):

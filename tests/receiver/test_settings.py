@@ -28,5 +28,5 @@ def test_there_is_no_default_for_what_the_template_sets(name: str) -> None:
 
 
 def test_an_unusable_scale_is_refused() -> None:
-    with pytest.raises(SetupError, match="^TIME_SCALE"):
+    with pytest.raises(SetupError, match=r"^TIME_SCALE"):
         from_environment(ENVIRONMENT | {"TIME_SCALE": "soon"})

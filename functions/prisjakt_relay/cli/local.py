@@ -11,6 +11,7 @@ from threading import Event
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from prisjakt_relay.errors import SetupError
 
@@ -79,7 +80,7 @@ def demo(
     """
     from prisjakt_relay.local.demo import run
 
-    result = run(port, quiet=as_json)
+    result = run(port, Console(quiet=as_json))
     if as_json:
         print(json.dumps(result.to_json(), indent=2))
     raise typer.Exit(0 if result.is_right else 1)

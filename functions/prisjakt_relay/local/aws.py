@@ -81,7 +81,11 @@ class EmbeddedAws:
             "LAMBDA_WARM_TTL_SECONDS": "3600",
             "LOG_LEVEL": "WARNING",
             "MINISTACK_REGION": REGION,
+            # Functions call back into the same process while their callers wait there.
+            "MINISTACK_WORKER_THREADS": "256",
+            "S3_DATA_DIR": str(self._folder / "s3"),
             "SFTP_ENABLED": "0",
+            "STATE_DIR": str(self._folder / "state"),
             "TMPDIR": str(self._folder),
         }
 

@@ -68,9 +68,9 @@ class Result:
         }
 
 
-def run(port: int, *, quiet: bool = False) -> Result:
+def run(port: int, console: Console) -> Result:
     """Start the system, send the story, wait until nothing is queued any more."""
-    console = Console(quiet=quiet)
+    progress = Console(stderr=True, quiet=console.quiet)
     shops = sample_shops()
     by = datetime.now(UTC).replace(microsecond=0) - RECORDED_UNTIL
     sent: list[Delivery] = []
@@ -81,20 +81,20 @@ def run(port: int, *, quiet: bool = False) -> Result:
         sent.append(sample.moved(by, secret))
 
     result = Result(owed=_owed(sent))
-    with console.status("Building the functions, starting AWS and Prisjakt on this machine…"):
+    with progress.status("Building the functions, starting AWS and Prisjakt on this machine…"):
         system = LocalSystem(port=port, shops=shops, time_scale=TIME_SCALE)
     with system:
         console.print(
-            "\n[bold]prisjakt-relay[/bold]: shop system → HTTP API → receiver → queue → sender → "
-            "Prisjakt, all of it on this machine.\n"
+            "\n[bold]shop system → HTTP API → receiver → queue → sender → Prisjakt[/bold]"
+            "\nThe template's own resources and the built functions, all on this machine.\n"
         )
-        with console.status("Sending webhooks…"):
+        with progress.status("Sending webhooks…"):
             result.answers = [
                 _send(system.address, delivery, told)
                 for delivery, (_, _, told) in zip(sent, STORY, strict=True)
             ]
         console.print(_answers_table(result))
-        with console.status("Waiting until the queue is empty…"):
+        with progress.status("Waiting until the queue is empty…"):
             result.queue_is_empty = _is_settled(system)
         result.held = _held(system)
     console.print(_held_table(result))
@@ -185,7 +185,13 @@ def _plain(amount: Decimal | str) -> str:
 
 
 def _table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+    )
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", no_wrap=True)
     return table
@@ -235,7 +241,7 @@ def _held_table(result: Result) -> Table:
             _mark(event in result.owed and result.held.count(event) == 1),
             event["external_event_id"],
             f"[{colour}]{event['event_name']}[/{colour}]",
-            event["event_time"][:16].replace("T", " "),
+            event["event_time"][5:16].replace("T", " "),
             f"{event['amount']} {event['currency']}",
             str(event["number_of_items"]),
             f"{event['signed_click_id'][:8]}…",

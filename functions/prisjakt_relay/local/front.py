@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Iterable
 from threading import Thread
 from typing import Any, Final
@@ -13,6 +15,8 @@ Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 _LARGEST_BODY: Final = 10 * 1024 * 1024  # API Gateway's own limit
+_LONGEST_SECONDS: Final = 29  # and so is this
+_AT_ONCE: Final = max(2, os.cpu_count() or 2)  # each is a process of its own that has to start
 _HOP_BY_HOP: Final = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
 _STATUS_WORDS: Final = {200: "OK"}
 
@@ -21,17 +25,19 @@ class Front:
     """Hands webhooks to the HTTP API of the embedded AWS, every header and byte as it came."""
 
     def __init__(self, port: int, aws_host: str, aws_port: int, path: str) -> None:
-        self._pool = urllib3.HTTPConnectionPool(aws_host, aws_port, maxsize=64, retries=False)
+        self._pool = urllib3.HTTPConnectionPool(aws_host, aws_port, maxsize=_AT_ONCE, retries=False)
         self._path = path
         self._server = create_server(
             self._answer,
             host="127.0.0.1",
             port=port,
-            threads=64,
+            threads=_AT_ONCE,
+            connection_limit=1000,
             backlog=1024,
             ident=None,
             max_request_body_size=_LARGEST_BODY,
         )
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is no fault
         self._thread = Thread(target=self._run, name="front", daemon=True)
         self._thread.start()
 
@@ -54,13 +60,17 @@ class Front:
             # The HTTP API hands bytes that are no text to the function in base64; ministack
             # decides by the content type alone.
             headers["content-type"] = "application/octet-stream"
-        response = self._pool.urlopen(
-            environ["REQUEST_METHOD"],
-            self._path + environ["REQUEST_URI"],
-            body=body,
-            headers={k: v for k, v in headers.items() if k not in _HOP_BY_HOP},
-            timeout=40,
-        )
+        try:
+            response = self._pool.urlopen(
+                environ["REQUEST_METHOD"],
+                self._path + environ["REQUEST_URI"],
+                body=body,
+                headers={k: v for k, v in headers.items() if k not in _HOP_BY_HOP},
+                timeout=_LONGEST_SECONDS,
+            )
+        except urllib3.exceptions.HTTPError:
+            start_response("503 Service Unavailable", [("content-type", "application/json")])
+            return [b'{"message":"Service Unavailable"}']
         start_response(
             f"{response.status} {_STATUS_WORDS.get(response.status, 'Answer')}",
             [(k, v) for k, v in response.headers.items() if k.lower() not in _HOP_BY_HOP],

@@ -17,6 +17,7 @@ from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.local.front import Front
 from prisjakt_relay.local.prisjakt_model import PrisjaktModel
 from prisjakt_relay.local.prisjakt_server import create_app, serve
+from prisjakt_relay.sender.settings import prisjakt_address
 from prisjakt_relay.shop import SHOP_NAME, from_document, unknown_fields
 
 Line = Mapping[str, Any]
@@ -60,6 +61,8 @@ class LocalSystem:
         on_line: Callable[[Line], None] = lambda _: None,
         enforce_iam: bool = False,
     ) -> None:
+        if prisjakt_url is not None:
+            prisjakt_url = prisjakt_address(prisjakt_url)
         _require_free(port, port + 2, *([] if prisjakt_url else [port + 1]))
         self.address = f"http://127.0.0.1:{port}"
         self.model: PrisjaktModel | None = None

@@ -75,7 +75,7 @@ def verify_hmac(signature: str | None, body: bytes, secrets: Iterable[str]) -> N
     Compares bytes, in constant time, with every secret: neither which secret matched nor how far
     a forgery came can be told from the time it takes.
     """
-    given = (signature or "").strip().encode("utf-8", "surrogateescape")
+    given = (signature or "").strip().encode("utf-8", "surrogatepass")
     matches = 0
     for secret in secrets:
         matches |= hmac.compare_digest(given, hmac_sha256(body, secret).encode("ascii"))

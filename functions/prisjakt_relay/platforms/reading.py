@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from prisjakt_relay.shop import CurrencyChoice
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
-_ID: Final = re.compile(r"[0-9]{1,40}")
+_ID: Final = re.compile(r"[1-9][0-9]{0,39}")
 _BEYOND: Final = Decimal(10) ** 12  # larger figures are cut to this: still beyond every limit
 _FINEST: Final = Decimal("1e-12")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # half a character: nothing could store it
@@ -58,7 +59,7 @@ def decimal(document: dict[str, Any], field: str, path: str = "") -> Decimal:
         value = Decimal(value)
     if not isinstance(value, Decimal) or not value.is_finite():
         raise UnreadableError(f"{path}{field}", "is missing or not a number")
-    if abs(value) > _BEYOND:
+    if value.copy_abs() > _BEYOND:  # abs() would round, and overflow for 1e1000000
         return _BEYOND.copy_sign(value)
     if -value.as_tuple().exponent > 12:  # type: ignore[operator]  # finite: an int
         return value.quantize(_FINEST, ROUND_HALF_UP)
@@ -107,7 +108,7 @@ def items(quantities: Iterable[Decimal], field: str) -> int:
         if quantity < 0:
             raise UnreadableError(field, "is negative")
         total += quantity
-    whole = -int(-total // 1)
+    whole = math.ceil(total)
     if whole > ITEMS_LIMIT:
         raise UnreadableError(field, "is too large")
     return whole
@@ -124,7 +125,7 @@ def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     """`amount` in the proportion part : whole, in cents; all of it where there is no whole."""
     if part == whole or whole == 0:
         return amount
-    return (amount * part / whole).quantize(CENT, ROUND_HALF_UP)
+    return cents(amount * part / whole)
 
 
 def takes_presentment(choice: CurrencyChoice, shop: str, presentment: str) -> bool:

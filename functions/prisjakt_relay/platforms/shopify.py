@@ -96,7 +96,7 @@ def normalise(order: Document, shop: Shop) -> Order:
     created_at = reading.instant(order, "created_at")
     own = reading.currency(order, "currency")
     bought = reading.currency(order, "presentment_currency") if _presented(order) else own
-    presentment = reading.takes_presentment(shop.currency, own, bought)
+    presentment = bought != own and reading.takes_presentment(shop.currency, own, bought)
     money = _Money(order, presentment)
     gross, net = _amounts(order, money, shop.amount)
     return Order(

@@ -183,21 +183,24 @@ def _json(response: Response) -> object:
 
 def _problem(status: int, body: object) -> Problem:
     """RFC 7807 as Prisjakt writes it; tolerant, and cut to a length that fits a log line."""
-    fields: dict[str, Any] = body if isinstance(body, dict) else {}
-    context = fields.get("context")
-    context = context if isinstance(context, dict) else {}
-    errors = fields.get("field_errors")
-    errors = errors if isinstance(errors, dict) else {}
+    fields = _members(body)
+    context = _members(fields.get("context"))
+    errors = list(_members(fields.get("field_errors")).items())[:_FIELDS_LIMIT]
     return Problem(
         status=status,
         title=_text(fields.get("title")),
         detail=_text(fields.get("detail")),
-        field_errors={
-            _text(name) or "event": _text(error["message"] if _has_message(error) else error)
-            for name, error in list(errors.items())[:_FIELDS_LIMIT]
-        },
+        field_errors={_text(name) or "event": _message(error) for name, error in errors},
         request_id=_text(context.get("request-id") or context.get("request_id")),
     )
+
+
+def _members(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _message(error: object) -> str:
+    return _text(error.get("message") if isinstance(error, dict) else error)
 
 
 def _text(value: object) -> str:

@@ -45,6 +45,7 @@ ports = Ports(
         clock=clock,
         alarm=telemetry.alarm,
         scale=settings.time_scale,
+        unknown_reads=timedelta(0),  # nobody invents names on our own queue
     ),
     ledger=Ledger(store, lease=max(LEASE * settings.time_scale, SHORTEST_LEASE)),
     pauses=Pauses(store, scale=settings.time_scale),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from prisjakt_relay.environment import required, time_scale
 from prisjakt_relay.errors import SetupError
@@ -20,15 +21,24 @@ class Settings:
     time_scale: float
 
 
+def prisjakt_address(text: str) -> str:
+    """The base address, refused if it is not https: credentials may go there."""
+    try:
+        scheme, host = urlsplit(text).scheme, urlsplit(text).hostname
+    except ValueError:  # half of an IPv6 address, for example
+        scheme, host = "", None
+    loopback = scheme == "http" and host in ("127.0.0.1", "localhost")
+    if not host or not (scheme == "https" or loopback):
+        raise SetupError(f"Prisjakt's address {text!r} is not an https address; correct it")
+    return text.rstrip("/")
+
+
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-    url = required(environment, "PRISJAKT_URL")
-    if not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
-        raise SetupError("PRISJAKT_URL is not an https address; credentials go there")
     return Settings(
         stack=required(environment, "STACK_NAME"),
         table=required(environment, "TABLE_NAME"),
         queue_url=required(environment, "QUEUE_URL"),
         dead_letters_url=required(environment, "DEAD_LETTERS_URL"),
-        prisjakt_url=url,
+        prisjakt_url=prisjakt_address(required(environment, "PRISJAKT_URL")),
         time_scale=time_scale(environment),
     )

@@ -1,0 +1,663 @@
+"""The client: a request exactly as documented, and one of a few errors for whatever comes back."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import format_datetime
+from itertools import count
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+import responses
+from hypothesis import given
+from hypothesis import strategies as st
+from requests import PreparedRequest, Response, Session
+from requests.adapters import BaseAdapter
+from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ReadTimeout, SSLError
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from tests.sender.world import BARE_CLICK_ID, CLICK_ID, START
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import MaxRetryError, NameResolutionError, ReadTimeoutError
+
+from prisjakt_relay.errors import (
+    ConflictError,
+    NotAnsweredError,
+    PrisjaktError,
+    Problem,
+    RateLimitedError,
+    RefusedError,
+    RejectedError,
+)
+from prisjakt_relay.local.prisjakt_model import Answer, Call, Fault, PrisjaktModel
+from prisjakt_relay.local.prisjakt_server import PrisjaktServer, create_app, serve
+from prisjakt_relay.prisjakt.client import (
+    CONNECT_SECONDS,
+    LONGEST_PAUSE,
+    READ_SECONDS,
+    HeaderPair,
+    PrisjaktClient,
+    pause,
+    refusal,
+    session,
+)
+from prisjakt_relay.prisjakt.models import PurchaseEvent
+
+PIXEL = "36746cdf-cf62-4dff-bc5b-fb2df41ecb4d"
+BASE = "https://api.pj.test/click-conversion"
+ADDRESS = f"{BASE}/pixels/{PIXEL}/events"
+PAIR = HeaderPair("shop-1", "hush-hush")
+SECONDS = 5.0
+
+
+def now() -> datetime:
+    return START
+
+
+def event(**changes: Any) -> PurchaseEvent:
+    fields: dict[str, Any] = {
+        "event_name": "purchase",
+        "event_time": datetime(2026, 11, 20, 23, 30, tzinfo=UTC),
+        "external_event_id": "1001",
+        "amount": Decimal("996.50"),
+        "currency": "SEK",
+        "number_of_items": 3,
+        "signed_click_id": CLICK_ID,
+    }
+    return PurchaseEvent.model_validate(fields | changes)
+
+
+class Recorder(PrisjaktModel):
+    """The simulated Prisjakt, which also remembers what it was asked."""
+
+    def __init__(self) -> None:
+        numbers = count(1)
+        super().__init__(clock=now, new_id=lambda: f"id-{next(numbers)}")
+        self.calls: list[Call] = []
+
+    def answer(self, call: Call) -> Answer:
+        self.calls.append(call)
+        return super().answer(call)
+
+
+@pytest.fixture
+def model() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def server(model: Recorder) -> Iterator[PrisjaktServer]:
+    with closing(serve(create_app(model), 0)) as running:
+        yield running
+
+
+@pytest.fixture
+def http() -> Iterator[Session]:
+    with session() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def client(server: PrisjaktServer, http: Session) -> PrisjaktClient:
+    return PrisjaktClient(server.base_address, http, clock=now, timeout=(SECONDS, SECONDS))
+
+
+@pytest.fixture
+def elsewhere(http: Session) -> PrisjaktClient:
+    """A client of an address that nobody but `responses` answers for."""
+    return PrisjaktClient(BASE, http, clock=now)
+
+
+def error_of(client: PrisjaktClient, **changes: Any) -> PrisjaktError:
+    with pytest.raises(PrisjaktError) as raised:
+        client.create_event(PIXEL, event(**changes))
+    return raised.value
+
+
+def not_answered(client: PrisjaktClient) -> tuple[bool, bool]:
+    """Whether the request may have arrived, and whether it timed out."""
+    error = error_of(client)
+    assert isinstance(error, NotAnsweredError)
+    return error.sent, error.timed_out
+
+
+# The request
+
+ORDINARY = {
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "user-agent",
+}
+
+
+def test_an_event_is_posted_as_documented(client: PrisjaktClient, model: Recorder) -> None:
+    client.create_event(PIXEL, event())
+
+    (call,) = model.calls
+    (stored,) = model.events.values()
+    assert (call.method, call.path) == ("POST", f"/click-conversion/pixels/{PIXEL}/events")
+    assert call.query == {}
+    assert call.body == event().to_json()
+    assert (call.headers["accept"], call.headers["content-type"]) == ("application/json",) * 2
+    assert set(call.headers) == ORDINARY
+    assert (stored.external_event_id, stored.amount) == ("1001", Decimal("996.50"))
+
+
+def test_the_header_pair_is_sent_only_when_it_is_given(
+    client: PrisjaktClient, model: Recorder
+) -> None:
+    client.create_event(PIXEL, event(), PAIR)
+    client.create_event(PIXEL, event(external_event_id="1002"))
+
+    first, second = model.calls
+    assert (first.headers["client-id"], first.headers["client-secret"]) == ("shop-1", "hush-hush")
+    assert set(first.headers) == ORDINARY | {"client-id", "client-secret"}
+    assert set(second.headers) == ORDINARY
+
+
+def test_a_test_purchase_takes_a_bare_uuid(client: PrisjaktClient, model: Recorder) -> None:
+    client.create_event(PIXEL, event(event_name="test-purchase", signed_click_id=BARE_CLICK_ID))
+
+    (stored,) = model.events.values()
+    assert (stored.event_name, stored.signed_click_id) == ("test-purchase", BARE_CLICK_ID)
+
+
+def test_credentials_in_any_script_make_a_request(client: PrisjaktClient, model: Recorder) -> None:
+    """Prisjakt refuses them; nothing breaks off before."""
+    client.create_event(PIXEL, event(), HeaderPair("Kündin", "hemlig \U0001f6d2\ud800"))
+
+    (call,) = model.calls
+    assert call.headers["client-id"].encode("latin-1").decode() == "Kündin"
+
+
+def test_credentials_with_a_line_break_are_an_error_of_the_client(
+    client: PrisjaktClient, model: Recorder
+) -> None:
+    with pytest.raises(NotAnsweredError, match="InvalidHeader"):
+        client.create_event(PIXEL, event(), HeaderPair("shop\n1", "hush-hush"))
+
+    assert model.calls == []
+
+
+def test_a_slash_at_the_end_of_the_address_does_not_matter(
+    server: PrisjaktServer, http: Session, model: Recorder
+) -> None:
+    client = PrisjaktClient(f"{server.base_address}/", http, clock=now)
+
+    client.create_event(PIXEL, event())
+
+    assert [call.path for call in model.calls] == [f"/click-conversion/pixels/{PIXEL}/events"]
+
+
+class Capture(BaseAdapter):
+    """Says 201 to everything, and keeps what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[PreparedRequest] = []
+        self.options: dict[str, Any] = {}
+
+    def send(self, request: PreparedRequest, *_: Any, **options: Any) -> Response:
+        self.requests.append(request)
+        self.options = options
+        response = Response()
+        response.status_code = 201
+        response._content = b""
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+def capturing() -> tuple[PrisjaktClient, Capture]:
+    http, capture = session(), Capture()
+    http.mount("https://", capture)
+    return PrisjaktClient(BASE, http, clock=now), capture
+
+
+@given(
+    st.decimals(0, 999_999_999, places=2),
+    st.text(min_size=1, max_size=100),
+    st.integers(0, 999_999_999),
+)
+def test_figures_and_texts_arrive_exactly(amount: Decimal, reference: str, items: int) -> None:
+    client, capture = capturing()
+
+    client.create_event(
+        PIXEL, event(amount=amount, external_event_id=reference, number_of_items=items)
+    )
+
+    body = capture.requests[0].body
+    assert isinstance(body, bytes)
+    sent = json.loads(body, parse_float=Decimal)
+    assert sent["data"]["amount"] == amount
+    assert sent["external_event_id"] == reference
+    assert sent["data"]["number_of_items"] == items
+
+
+def test_a_call_is_short_and_verified_and_by_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
+    client, capture = capturing()
+
+    client.create_event(PIXEL, event())
+
+    assert (CONNECT_SECONDS, READ_SECONDS) == (2.0, 8.0)
+    assert capture.options["timeout"] == (CONNECT_SECONDS, READ_SECONDS)
+    assert capture.options["verify"] is True
+    assert not capture.options["proxies"]
+
+
+def test_proxies_and_passwords_of_the_environment_are_left_alone(
+    client: PrisjaktClient, model: Recorder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login anybody password anything\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    client.create_event(PIXEL, event())
+
+    assert [set(call.headers) for call in model.calls] == [ORDINARY]
+
+
+def test_cookies_are_not_kept(client: PrisjaktClient, model: Recorder) -> None:
+    model.faults.append(Fault(kind="status", headers={"Set-Cookie": "shop=alfa; Path=/"}))
+    error_of(client)
+
+    client.create_event(PIXEL, event())
+
+    assert [set(call.headers) for call in model.calls] == [ORDINARY, ORDINARY]
+
+
+# Answers
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_a_2xx_is_a_success(status: int) -> None:
+    assert refusal(status, {}, None, START) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "statuses"),
+    [
+        (RejectedError, [400, 413, 422]),
+        (ConflictError, [409]),
+        (RefusedError, [401, 402, 403, 404, 405, 406, 410, 411, 415, 418, 451, 499]),
+        (RateLimitedError, [429]),
+        (NotAnsweredError, [300, 301, 302, 303, 304, 307, 308, 408, 425]),
+        (NotAnsweredError, [500, 501, 502, 503, 504, 507, 520, 529, 599]),
+    ],
+)
+def test_each_status_is_one_error(kind: type[PrisjaktError], statuses: list[int]) -> None:
+    for status in statuses:
+        error = refusal(status, {}, None, START)
+
+        assert type(error) is kind
+        assert error.problem == Problem(status=status)
+
+
+@pytest.mark.parametrize("status", [302, 408, 500, 503])
+def test_an_answer_that_says_nothing_leaves_open_whether_the_event_was_stored(status: int) -> None:
+    error = refusal(status, {}, None, START)
+
+    assert isinstance(error, NotAnsweredError)
+    assert (error.sent, error.timed_out) == (True, False)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(
+    status: int, client: PrisjaktClient, server: PrisjaktServer, model: Recorder
+) -> None:
+    model.faults.append(
+        Fault(
+            kind="status", status=status, headers={"Location": f"{server.address}/somewhere/else"}
+        )
+    )
+
+    assert not_answered(client) == (True, False)
+    assert len(model.calls) == 1
+
+
+def test_a_second_report_is_a_conflict(client: PrisjaktClient, model: Recorder) -> None:
+    client.create_event(PIXEL, event())
+
+    error = error_of(client)
+
+    assert isinstance(error, ConflictError)
+    assert error.problem.status == 409
+    assert error.problem.title == "Event already exists"
+    assert error.problem.request_id.startswith("id-")
+    assert len(model.events) == 1
+
+
+def test_a_rejection_names_the_fields(client: PrisjaktClient, model: Recorder) -> None:
+    body = {
+        "title": "Request validation failed",
+        "status": 400,
+        "detail": "See field_errors",
+        "field_errors": {"data.amount": {"message": "is too much", "value": 1}},
+        "context": {"request-id": "request-1"},
+    }
+    model.faults.append(Fault(kind="status", status=400, body=body))
+
+    error = error_of(client)
+
+    assert isinstance(error, RejectedError)
+    assert str(error) == "400: Request validation failed"
+    assert error.problem == Problem(
+        400,
+        "Request validation failed",
+        "See field_errors",
+        {"data.amount": "is too much"},
+        "request-1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        ({"request-id": "a"}, "a"),
+        ({"request_id": "b"}, "b"),
+        ({"request-id": "a", "request_id": "b"}, "a"),
+        ({"request-id": "", "request_id": "b"}, "b"),
+        ({"request-id": 7}, ""),
+        ({}, ""),
+        ("request-1", ""),
+        (None, ""),
+    ],
+)
+def test_the_request_id_has_either_name(context: object, expected: str) -> None:
+    error = refusal(400, {}, {"context": context}, START)
+
+    assert error is not None
+    assert error.problem.request_id == expected
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ({"a": {"message": "no", "value": "secret"}}, {"a": "no"}),
+        ({"a": "no"}, {"a": "no"}),
+        ({"a": {"value": "secret"}}, {"a": ""}),
+        ({"a": ["no"], "b": None, "c": 1}, {"a": "", "b": "", "c": ""}),
+        ({"": {"message": "no"}}, {"event": "no"}),
+        ({"a" * 301: "b" * 301}, {"a" * 300: "b" * 300}),
+        ({f"{n:03}": "no" for n in range(50)}, {f"{n:03}": "no" for n in range(20)}),
+        (["a"], {}),
+        ("a", {}),
+        (None, {}),
+    ],
+)
+def test_field_errors_of_any_shape_are_read_and_cut(
+    errors: object, expected: Mapping[str, str]
+) -> None:
+    """A name is never empty, since a table could not hold it; a value is never read."""
+    error = refusal(400, {}, {"field_errors": errors}, START)
+
+    assert error is not None
+    assert error.problem.field_errors == expected
+
+
+BLANK = Problem(status=400)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", BLANK),
+        (b"<html><title>Bad Request</title></html>", BLANK),
+        (b"<" * 3_000_000, BLANK),
+        (b"[" * 100_000, BLANK),
+        (b"\xff\xfe\x00\xd8", BLANK),
+        (b'{"title": "cut of', BLANK),
+        (b"null", BLANK),
+        (b"7", BLANK),
+        (b'"No"', BLANK),
+        (b'[{"title": "No"}]', BLANK),
+        (b'{"title": 7, "detail": ["a"], "context": [], "field_errors": true}', BLANK),
+        (b'{"title": NaN, "status": "400"}', BLANK),
+        ('{"title": "Nej, inte så"}'.encode(), Problem(400, "Nej, inte så")),
+        ('{"title": "Nej"}'.encode("utf-16"), Problem(400, "Nej")),
+        (b'{"title": "' + b"x" * 3_000_000 + b'"}', Problem(400, "x" * 300)),
+        (b'{"detail": "' + b"x" * 301 + b'"}', Problem(400, "", "x" * 300)),
+    ],
+    ids=range(16),
+)
+@responses.activate
+def test_a_body_of_any_kind_is_put_up_with(
+    body: bytes, expected: Problem, elsewhere: PrisjaktClient
+) -> None:
+    responses.post(ADDRESS, status=400, body=body, content_type="application/octet-stream")
+
+    error = error_of(elsewhere)
+
+    assert isinstance(error, RejectedError)
+    assert error.problem == expected
+
+
+# No answer
+
+
+def test_a_refused_connection_was_not_sent(http: Session) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    assert not_answered(PrisjaktClient(f"http://127.0.0.1:{port}", http, clock=now)) == (
+        False,
+        False,
+    )
+
+
+NOBODY = MaxRetryError(
+    HTTPConnectionPool("x"),
+    "/",
+    NameResolutionError("x", HTTPConnection("x"), socket.gaierror()),
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "sent", "timed_out"),
+    [
+        (ConnectTimeout(), False, True),
+        (RequestsConnectionError(NOBODY), False, False),
+        (ReadTimeout(), True, True),
+        (RequestsConnectionError(ReadTimeoutError(HTTPConnectionPool("x"), "/", "")), True, True),
+        (RequestsConnectionError("Connection aborted."), True, False),
+        (RequestsConnectionError(), True, False),
+        (ChunkedEncodingError("Connection broken"), True, False),
+        (SSLError("certificate verify failed"), True, False),
+    ],
+)
+@responses.activate
+def test_a_broken_call_tells_whether_the_event_may_have_arrived(
+    error: Exception, sent: bool, timed_out: bool, elsewhere: PrisjaktClient
+) -> None:
+    responses.post(ADDRESS, body=error)
+
+    assert not_answered(elsewhere) == (sent, timed_out)
+
+
+@pytest.mark.parametrize(
+    ("fault", "stored"),
+    [(Fault(kind="cut_before"), 0), (Fault(kind="cut_after"), 1)],
+    ids=["before", "after"],
+)
+def test_a_connection_that_is_cut_may_have_been_heard(
+    fault: Fault, stored: int, client: PrisjaktClient, model: Recorder
+) -> None:
+    model.faults.append(fault)
+
+    assert not_answered(client) == (True, False)
+    assert len(model.events) == stored
+
+
+def test_an_answer_that_does_not_come_is_a_time_out(
+    server: PrisjaktServer, http: Session, model: Recorder
+) -> None:
+    model.faults.append(Fault(kind="hang", seconds=30))
+    client = PrisjaktClient(server.base_address, http, clock=now, timeout=(SECONDS, 0.1))
+
+    assert not_answered(client) == (True, True)
+    assert len(model.events) == 1
+
+
+def test_an_answer_that_stops_in_the_middle_is_a_time_out(http: Session) -> None:
+    done = Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def stall() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 503 Away\r\nContent-Length: 9\r\n\r\n{")
+                done.wait(SECONDS)
+
+        thread = Thread(target=stall)
+        thread.start()
+        port = listener.getsockname()[1]
+        client = PrisjaktClient(f"http://127.0.0.1:{port}", http, clock=now, timeout=(SECONDS, 0.1))
+        answer = not_answered(client)
+        done.set()
+        thread.join()
+
+    assert answer == (True, True)
+
+
+def test_no_answer_has_a_name_for_the_log(http: Session) -> None:
+    client = PrisjaktClient("http://127.0.0.1:1", http, clock=now)
+
+    assert str(error_of(client)) == "no answer: ConnectionError"
+
+
+# How long to wait
+
+EPOCH = START.timestamp()
+
+
+def after(seconds: float, zone: str = "GMT") -> str:
+    moment = START + timedelta(seconds=seconds)
+    return format_datetime(moment, usegmt=True).replace("GMT", zone)
+
+
+@pytest.mark.parametrize(
+    ("reset", "retry_after", "expected"),
+    [
+        # neither, or nothing that can be read
+        (None, None, None),
+        ("", "", None),
+        ("soon", "later", None),
+        ("NaN", "nan", None),
+        ("12:30", "Fri, 99 Nov 2026 00:00:00 GMT", None),
+        (None, "Sat, 21 Nov 99999999999999999999 00:00:00 GMT", None),
+        # a duration in milliseconds
+        ("600000", None, 600),
+        ("1500", None, 1.5),
+        ("1000", None, 1),
+        ("6e5", None, 600),
+        (" 600000 ", None, 600),
+        ("3600000", None, 3600),
+        ("999999999", None, LONGEST_PAUSE),
+        # a point in time in milliseconds, or in seconds
+        (f"{(EPOCH + 90) * 1000:.0f}", None, 90),
+        (f"{(EPOCH + 7200) * 1000:.0f}", None, LONGEST_PAUSE),
+        (f"{(EPOCH - 1) * 1000:.0f}", None, None),
+        (f"{EPOCH + 90:.0f}", None, 90),
+        (f"{EPOCH + 7200:.0f}", None, LONGEST_PAUSE),
+        (f"{EPOCH - 1:.0f}", None, None),
+        ("100000000000", None, None),
+        # nothing to rely on: no time at all, or less than a second, which may be another unit
+        ("0", None, None),
+        ("999", None, None),
+        ("60", None, None),
+        ("-600000", None, None),
+        ("-inf", None, None),
+        ("inf", None, LONGEST_PAUSE),
+        ("9" * 400, None, LONGEST_PAUSE),
+        # Retry-After: seconds or a date
+        (None, "120", 120),
+        (None, "1", 1),
+        (None, "0", None),
+        (None, "-5", None),
+        (None, "7200", LONGEST_PAUSE),
+        (None, "inf", LONGEST_PAUSE),
+        (None, after(120), 120),
+        (None, after(120, "-0000"), 120),
+        (None, after(120, "+0100"), None),
+        (None, after(-120), None),
+        (None, after(86_400), LONGEST_PAUSE),
+        # both: the longer one
+        ("600000", "120", 600),
+        ("60000", "120", 120),
+        ("-1", "120", 120),
+        ("600000", "soon", 600),
+        ("soon", "120", 120),
+    ],
+)
+def test_the_wait_that_the_headers_ask_for(
+    reset: str | None, retry_after: str | None, expected: float | None
+) -> None:
+    given = {"X-RateLimit-Reset": reset, "Retry-After": retry_after}
+    headers = {name: value for name, value in given.items() if value is not None}
+
+    assert pause(headers, START) == (expected if expected is None else pytest.approx(expected))
+
+
+@given(st.text(), st.text())
+def test_no_header_is_too_strange_to_be_read(reset: str, retry_after: str) -> None:
+    wait = pause({"X-RateLimit-Reset": reset, "Retry-After": retry_after}, START)
+
+    assert wait is None or 1 <= wait <= LONGEST_PAUSE
+
+
+@given(st.integers(-(10**13), 10**13))
+def test_the_wait_is_never_longer_than_an_hour(reset: int) -> None:
+    wait = pause({"X-RateLimit-Reset": str(reset)}, START)
+
+    assert wait is None or 1 <= wait <= LONGEST_PAUSE
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [({"X-RateLimit-Reset": "600000"}, 600), ({"retry-after": "7"}, 7), ({}, None)],
+)
+@responses.activate
+def test_a_rate_limit_carries_its_wait(
+    headers: dict[str, str], wait: float | None, elsewhere: PrisjaktClient
+) -> None:
+    responses.post(ADDRESS, status=429, headers=headers, json={"title": "Too Many Requests"})
+
+    error = error_of(elsewhere)
+
+    assert isinstance(error, RateLimitedError)
+    assert error.wait == wait
+    assert error.problem.title == "Too Many Requests"
+
+
+# Secrets
+
+
+def test_a_secret_is_not_in_what_is_printed() -> None:
+    assert repr(PAIR) == "HeaderPair(client_id='shop-1')"
+    assert "hush-hush" not in f"{PAIR} {PAIR!r} {[PAIR]}"
+
+
+@responses.activate
+def test_a_secret_is_in_no_error(elsewhere: PrisjaktClient) -> None:
+    responses.post(ADDRESS, body=RequestsConnectionError("Connection aborted."))
+
+    with pytest.raises(NotAnsweredError) as raised:
+        elsewhere.create_event(PIXEL, event(), PAIR)
+
+    assert "hush-hush" not in f"{raised.value!r} {raised.value} {raised.value.problem}"

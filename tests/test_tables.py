@@ -1,0 +1,160 @@
+"""The ledger's store over the wire: reads, conditional writes, and what a failing table raises."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import urllib3
+from tests.sender.cloud import create_ledger, environment_of
+from tests.sender.world import START, Clock, conversion
+
+from prisjakt_relay import aws
+from prisjakt_relay.errors import AwsError, Problem, StorageError
+from prisjakt_relay.ledger import Ledger, Record, dead, reported, to_item
+from prisjakt_relay.local.aws import EmbeddedAws
+from prisjakt_relay.outcomes import DeathReason
+from prisjakt_relay.tables import BUDGET, DynamoStore
+
+
+@pytest.fixture
+def environment(embedded_aws: EmbeddedAws) -> dict[str, str]:
+    return environment_of(embedded_aws)
+
+
+@pytest.fixture
+def dynamodb(environment: dict[str, str]) -> Iterator[aws.Service]:
+    with urllib3.PoolManager(retries=False) as pool:
+        yield aws.Service("dynamodb", environment=environment, pool=pool)
+
+
+@pytest.fixture
+def table(dynamodb: aws.Service) -> str:
+    """A fresh table as the template describes it."""
+    name = f"ledger-{uuid.uuid4()}"
+    create_ledger(dynamodb, name)
+    return name
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(dynamodb: aws.Service, table: str, clock: Clock) -> DynamoStore:
+    return DynamoStore(dynamodb, table, clock=clock, sleep=clock.advance)
+
+
+def item(version: int = 1, **more: Any) -> dict[str, Any]:
+    return {"id": "order#alfa#1001#purchase", "version": version, **more}
+
+
+def test_what_is_not_there_is_none(store: DynamoStore) -> None:
+    assert store.get("order#alfa#1001#purchase") is None
+
+
+def test_a_new_item_is_written_once(store: DynamoStore) -> None:
+    assert store.put(item(note="first"), previous=None)
+    assert not store.put(item(note="second"), previous=None)
+
+    assert store.get("order#alfa#1001#purchase") == item(note="first")
+
+
+def test_an_item_is_replaced_by_who_knows_its_version(store: DynamoStore) -> None:
+    store.put(item(1, note="first", old=True), previous=None)
+
+    assert store.put(item(2, note="second"), previous=1)
+    assert not store.put(item(2, note="third"), previous=1)
+    assert store.get("order#alfa#1001#purchase") == item(2, note="second")
+
+
+def test_what_is_not_there_has_no_version(store: DynamoStore) -> None:
+    assert not store.put(item(2), previous=1)
+    assert store.get("order#alfa#1001#purchase") is None
+
+
+def test_texts_numbers_flags_and_maps_come_back_as_they_were(store: DynamoStore) -> None:
+    values: dict[str, Any] = {
+        "text": 'Å \U0001f6d2 "quoted"',
+        "empty": "",
+        "number": 2**53 - 1,
+        "negative": -1,
+        "yes": True,
+        "no": False,
+        "map": {"text": "a", "number": 0, "yes": True, "map": {"deep": "er"}, "empty": {}},
+    }
+
+    store.put(item(**values), previous=None)
+
+    found = store.get("order#alfa#1001#purchase")
+    assert found == item(**values)
+    assert found is not None
+    assert (type(found["yes"]), type(found["number"])) == (bool, int)
+
+
+def test_a_ledger_record_comes_back_as_it_was(store: DynamoStore) -> None:
+    ledger = Ledger(store)
+    claim = ledger.claim(conversion(), pixel_id="pixel", now=START, token="one")
+    answer = Problem(400, "No", "Not so", {"data.amount": "is too much"}, "request-1")
+
+    def fill(record: Record) -> Record:
+        full = reported(record, record.wanted, certain=False)
+        return dead(full, record.wanted, DeathReason.REJECTED, answer, START)
+
+    after = ledger.settle(claim.record, fill, START)
+
+    assert after is not None
+    assert store.get(after.key) == to_item(after)
+
+
+def test_dead_orders_are_in_the_index_of_dead_orders(
+    store: DynamoStore, dynamodb: aws.Service, table: str
+) -> None:
+    ledger = Ledger(store)
+    alive = ledger.claim(conversion(order_id="1"), pixel_id="p", now=START, token="a").record
+    doomed = ledger.claim(conversion(order_id="2"), pixel_id="p", now=START, token="b").record
+    ledger.settle(
+        doomed, lambda r: dead(r, r.wanted, DeathReason.REFUSED, Problem(403), START), START
+    )
+
+    found = dynamodb.call("Scan", {"TableName": table, "IndexName": "dead-orders"})["Items"]
+
+    assert alive.key != doomed.key
+    assert [one["id"] for one in found] == [{"S": doomed.key}]
+
+
+def test_a_missing_table_is_a_storage_error(dynamodb: aws.Service, clock: Clock) -> None:
+    store = DynamoStore(dynamodb, "no-such-table", clock=clock, sleep=clock.advance)
+
+    with pytest.raises(AwsError, match="ResourceNotFoundException"):
+        store.get("order#alfa#1001#purchase")
+    with pytest.raises(StorageError, match="ResourceNotFoundException"):
+        store.put(item(), previous=None)
+
+
+def test_a_table_that_is_away_is_asked_again_within_the_budget(
+    environment: dict[str, str], clock: Clock
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    away = environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock.advance(seconds)
+
+    store = DynamoStore(
+        aws.Service("dynamodb", environment=away), "ledger", clock=clock, sleep=sleep
+    )
+
+    with pytest.raises(StorageError, match="GetItem"):
+        store.get("order#alfa#1001#purchase")
+
+    assert waits
+    assert timedelta() < clock.now - START < BUDGET
