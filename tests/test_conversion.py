@@ -197,6 +197,24 @@ def test_a_malformed_field_is_named(field: str, value: object) -> None:
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((name, "x" * 255) for name in ("platform", "shop", "order_id")),
+        ("order_reference", "x" * 100),
+        ("amount", "999999999"),
+        ("number_of_items", 999_999_999),
+        ("number_of_items", 0),
+        ("revision", 2**53 - 1),
+        ("revision", 0),
+    ],
+)
+def test_a_field_may_go_to_its_limit(field: str, value: object) -> None:
+    written = json.loads(Conversion.from_message(message(**{field: value})).to_message())
+
+    assert written[field] == value
+
+
 def test_every_field_has_malformed_examples() -> None:
     assert list(MALFORMED) == list(MESSAGE)
 

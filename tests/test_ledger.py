@@ -38,6 +38,7 @@ from prisjakt_relay.outcomes import DeathReason, Outcome
 
 PIXEL = PIXELS["alfa"]
 MILLISECOND = timedelta(milliseconds=1)
+facts = Facts.of
 REFUSAL = Problem(status=400, title="No", field_errors={"data.amount": "is too much"})
 
 
@@ -49,10 +50,6 @@ def message(revision: int = 1, amount: str = "10.00", items: int = 1, **more: An
 
 def void(revision: int = 1, amount: str = "0.00", items: int = 0) -> Conversion:
     return conversion(revision=revision, amount=Decimal(amount), number_of_items=items, void=True)
-
-
-def facts(one: Conversion) -> Facts:
-    return Facts.of(one)
 
 
 def claim(record: Record | None, one: Conversion, now: datetime = START, by: str = "mine") -> Claim:

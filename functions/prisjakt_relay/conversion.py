@@ -46,7 +46,7 @@ def is_test_click_id(text: str) -> bool:
 
 def utc_text(moment: datetime) -> str:
     """ISO 8601 in UTC with whole seconds and `Z`, the form that Prisjakt documents."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -504,6 +504,16 @@ def test_an_event_beyond_a_documented_limit_is_dead_without_being_sent(
     assert about(world)["answer_fields"] == [field]
 
 
+def test_an_order_of_long_ago_holds_up_nobody(world: World) -> None:
+    """No receiver queues one; but a date with a short year must not end the function either."""
+    world.add(conversion(event_time=START.replace(year=999)), conversion(order_id="1002"))
+
+    world.run()
+
+    assert world.record().event_time == "0999-11-21T00:00:00Z"
+    assert only(world, "1002") == Decimal("996.50")
+
+
 @pytest.mark.parametrize("code", [401, 403, 404])
 def test_a_broken_set_up_kills_no_order(code: int, world: World) -> None:
     """Nothing of the shop gets through: it is the shop's set-up, and mended some day."""
