@@ -616,11 +616,18 @@ def test_a_shop_that_is_set_up_after_its_first_delivery_is_found(cache: Cache) -
 
 
 def test_unknown_names_cost_one_read_a_second_all_together(cache: Cache) -> None:
-    """Ten seconds of a hundred invented names each."""
-    for number in range(1_000):
+    """A minute of a hundred invented names a second: ten at once, and then one a second."""
+    for number in range(6_000):
         assert cache.unknown(f"stranger-{number}", after=0.01)
 
-    assert len(cache.secrets.reads) == 10
+    assert len(cache.secrets.reads) == Shops.UNKNOWN_READS_AT_ONCE + 59
+
+
+def test_a_stray_scanner_does_not_stand_in_the_way_of_a_shops_first_delivery(cache: Cache) -> None:
+    for number in range(Shops.UNKNOWN_READS_AT_ONCE - 1):
+        assert cache.unknown(f"stranger-{number}")
+
+    assert cache.get() == from_document(document())
 
 
 def test_the_memory_for_unknown_names_is_bounded(
@@ -715,13 +722,13 @@ def test_the_local_system_s_windows_are_shorter(now: datetime) -> None:
 def test_the_local_system_forgets_unknown_names_sooner(now: datetime) -> None:
     cache = Cache(now, scale=0.01)
     assert cache.unknown("one")
-    assert cache.unknown("two", after=0.009)
+    assert cache.unknown("one", after=UNKNOWN / 100 - 0.001)
     assert cache.secrets.reads == ["one"]
-    assert cache.unknown("two", after=0.001)
-    assert cache.unknown("one", after=UNKNOWN / 100 - 0.011)
-    assert cache.secrets.reads == ["one", "two"]
     assert cache.unknown("one", after=0.001)
-    assert cache.secrets.reads == ["one", "two", "one"]
+    assert cache.secrets.reads == ["one", "one"]
+    for number in range(100):
+        cache.unknown(f"stranger-{number}", after=0.01)
+    assert len(cache.secrets.reads) == 102
 
 
 # Secrets Manager

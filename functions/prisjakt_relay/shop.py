@@ -8,7 +8,7 @@ import string
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeGuard, TypeVar
 
@@ -275,8 +275,9 @@ class Shops:
 
     `read(name, deadline)` returns the secret's text, raises `UnknownShopError` where there is none
     and `StorageError` when Secrets Manager does not answer in time. A read that fails is answered
-    from the cache for up to a day. Names that turned out unknown are remembered, and are read at
-    most once in `unknown_reads` all together: inventing names costs nothing.
+    from the cache for up to a day. Names that turned out unknown are remembered, and all of them
+    together cost one read in `unknown_reads`, after a few at once: inventing names costs nothing,
+    and a stray scanner does not stand in the way of a shop that is read for the first time.
     """
 
     FRESH: Final = timedelta(minutes=5)
@@ -284,6 +285,7 @@ class Shops:
     FORCED: Final = timedelta(seconds=30)
     UNKNOWN: Final = timedelta(seconds=60)
     UNKNOWN_READS: Final = timedelta(seconds=1)
+    UNKNOWN_READS_AT_ONCE: Final = 10
     UNKNOWN_NAMES: Final = 1_000
     RETRY: Final = timedelta(seconds=10)
 
@@ -300,10 +302,10 @@ class Shops:
         self._clock = clock
         self._alarm = alarm
         self._scale = scale
-        self._unknown_reads = unknown_reads
+        self._unknown_reads = unknown_reads * scale
         self._known: dict[str, _Entry] = {}
         self._unknown: OrderedDict[str, datetime] = OrderedDict()
-        self._unknown_read_at: datetime | None = None
+        self._unknown_reads_until = datetime.min.replace(tzinfo=UTC)  # paid for, one by one
 
     def get(self, name: str, deadline: datetime) -> Shop:
         """The shop's document, at most five minutes old while Secrets Manager answers.
@@ -341,13 +343,13 @@ class Shops:
         remembered = self._unknown.get(name)
         if remembered is not None and now - remembered < self.UNKNOWN * self._scale:
             raise UnknownShopError
-        last = self._unknown_read_at
-        if last is not None and now - last < self._unknown_reads * self._scale:
+        ahead = self._unknown_reads_until - now
+        if ahead > self._unknown_reads * (self.UNKNOWN_READS_AT_ONCE - 1):
             raise UnknownShopError
         try:
             shop = self._parsed(name, self._read(name, deadline))
         except UnknownShopError:
-            self._unknown_read_at = now
+            self._unknown_reads_until = max(self._unknown_reads_until, now) + self._unknown_reads
             self._remember_unknown(name, now)
             raise
         except (StorageError, ShopDocumentError) as error:

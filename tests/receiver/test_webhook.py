@@ -480,7 +480,15 @@ def test_without_the_queue_nothing_is_accepted(platform: str, relay: Relay) -> N
     assert relay.deliver(platform) == UNAVAILABLE
 
     assert relay.lines == [
-        ("unavailable", {"outcome": "unavailable", "platform": platform, "shop": SHOPS[platform]})
+        (
+            "unavailable",
+            {
+                "outcome": "unavailable",
+                "platform": platform,
+                "shop": SHOPS[platform],
+                "problem": "SendMessage: ReadTimeoutError",
+            },
+        )
     ]
     relay.queue_fails = False
     assert relay.deliver(platform).status == 200
@@ -501,7 +509,15 @@ def test_without_the_shop_s_document_nothing_is_accepted(
     assert relay.queued == []
     assert relay.lines[0] == (
         "unavailable",
-        {"outcome": "unavailable", "platform": platform, "shop": SHOPS[platform]},
+        {
+            "outcome": "unavailable",
+            "platform": platform,
+            "shop": SHOPS[platform],
+            "problem": {
+                "away": "GetSecretValue: ReadTimeoutError",
+                "unusable": "mode: is unknown; choose one of live, test, off",
+            }[trouble],
+        },
     )
     assert relay.alarms[0] == f"shop_document_unusable {SHOPS[platform]}"
 

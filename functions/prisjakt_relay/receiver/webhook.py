@@ -57,6 +57,7 @@ def answer(request: Request, ports: Ports) -> Answer:
     now = ports.clock()
     platform = PLATFORMS.get(request.platform)
     possible = SHOP_NAME.fullmatch(request.shop) is not None
+    problem: str | None = None
     try:
         if platform is None or not possible:
             raise UnknownShopError
@@ -68,11 +69,13 @@ def answer(request: Request, ports: Ports) -> Answer:
     except UnavailableError as error:
         retry_after = {"retry-after": str(RETRY_AFTER_SECONDS)}
         outcome, given = Received.UNAVAILABLE, _problem(error, retry_after)
+        problem = str(error.__cause__ or "the shop document is too old")
     ports.emit(
         outcome,
         outcome=outcome,
         platform=platform.name if platform else None,
         shop=request.shop if possible else None,
+        problem=problem,
     )
     return given
 

@@ -198,9 +198,9 @@ def _send(record: Record, shop: Shop, round_: _Round, ports: Ports) -> _Wait | N
     except RateLimitedError as error:
         round_.time_outs = 0
         now = ports.clock()
-        ports.ledger.settle(record, ledger.untouched, now)
         end = ports.pauses.start(shop.client, error.wait, now)
         round_.pauses[shop.client] = end
+        ports.ledger.settle(record, ledger.untouched, now)
         return _paused(end, now, ports)
     except NotAnsweredError as error:
         round_.time_outs = round_.time_outs + 1 if error.timed_out else 0
