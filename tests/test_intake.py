@@ -212,6 +212,30 @@ def test_a_reference_is_of_one_to_a_hundred_characters() -> None:
         assert decision.reason is Reason.UNREADABLE
 
 
+@pytest.mark.parametrize("missing", ["", None])
+@pytest.mark.parametrize(
+    ("platform", "field", "pattern"),
+    [
+        ("shopify", "order_number", "SE-{number}"),
+        ("shopify", "name", "SE-{name}-{id}"),
+        ("woocommerce", "number", "NO-{number}"),
+        ("woocommerce", "number", "NO-{name}"),
+    ],
+)
+def test_no_reference_is_made_of_what_an_order_does_not_have(
+    platform: str, field: str, pattern: str, missing: str | None
+) -> None:
+    """All orders without a number would share one, and only the first would be reported."""
+    decision = decided(platform, {field: missing}, order_reference=pattern)
+
+    assert decision.reason is Reason.UNREADABLE
+    assert decision.problem in (
+        "number: is missing, and order_reference needs it",
+        "name: is missing, and order_reference needs it",
+    )
+    assert decided(platform, {field: missing}).conversion is not None
+
+
 def test_braces_in_an_orders_name_are_no_pattern() -> None:
     named = {"name": "{id.__class__}{0}"}
 
@@ -857,6 +881,7 @@ REPLACEMENTS = [
 PROBLEMS = (
     r"is missing or not (an id|a number|a time|a currency code)|is missing|is negative|is too large"
     r"|is not (a text|true or false|a list|a list of objects|JSON|an object|of 1 to 100 characters)"
+    r"|is missing, and order_reference needs it"
     r"|is larger than 1 MiB|is there instead of an order: the shop sent an error"
 )
 

@@ -157,6 +157,9 @@ def _click_id(platform: Platform, shop: Shop, document: Document) -> str:
 
 
 def _reference(pattern: str, order_id: str, order: Order) -> str:
+    for name, value in (("number", order.number), ("name", order.name)):
+        if not value and f"{{{name}}}" in pattern:
+            raise UnreadableError(name, "is missing, and order_reference needs it")
     reference = pattern.format(id=order_id, number=order.number, name=order.name)
     if not 1 <= len(reference) <= REFERENCE_LIMIT:
         raise UnreadableError("order_reference", "is not of 1 to 100 characters")

@@ -69,9 +69,10 @@ class Facts:
 class Record:
     """One order in the ledger.
 
-    Frozen at the first claim: shop to click_id. `settled` are the facts that an outcome was found
-    for, `reported` those that Prisjakt holds; `certain` is False while an earlier try may have
-    stored others. `uncertain` means that some try may have been stored without our knowing.
+    Shop to click_id are frozen as soon as a try may have been stored. `settled` are the facts that
+    an outcome was found for, `reported` those that Prisjakt holds; `certain` is False while an
+    earlier try may have stored others. `uncertain` means that some try may have been stored without
+    our knowing.
     """
 
     shop: str
@@ -127,25 +128,41 @@ def claimed(
     pixel_id: str,
     now: datetime,
     token: str,
-    lease: timedelta = LEASE,
+    lease: timedelta | None = LEASE,
 ) -> Claim:
-    """Merge the message into what is wanted, then take the lease if there is something to send."""
+    """Merge the message into what is wanted, then take the lease if there is something to send.
+
+    Without a lease it is only merged: nothing may be sent now, but what is wanted must be known.
+    """
     facts = Facts.of(conversion)
     if record is None or record.expires_at <= now:
-        record = _new(conversion, facts, pixel_id, now)
+        return _next_step(_new(conversion, facts, pixel_id, now), now, token, lease)
+    if facts.rank() < record.wanted.rank():
+        return Claim(record, Outcome.SUPERSEDED)
+    busy_until = record.leased_until if (record.leased_until or now) > now else None
+    if record.token is not None and busy_until is None:
+        record = replace(record, token=None, leased_until=None, uncertain=True)  # it was killed
+    if busy_until is None and not record.uncertain and not _is_at_prisjakt(record):
+        record = _named_anew(record, conversion, pixel_id)
     elif record.currency != conversion.currency and not facts.void:
         # A figure in another currency says nothing about the frozen one.
-        return Claim(record, Outcome.NOT_CORRECTABLE)
-    elif facts.rank() < record.wanted.rank():
-        return Claim(record, Outcome.SUPERSEDED)
-    else:
-        record = replace(record, wanted=facts)
-
-    if record.leased_until is not None and record.leased_until > now:
-        return Claim(record, until=record.leased_until)
-    if record.token is not None:
-        record = replace(record, token=None, leased_until=None, uncertain=True)  # it was killed
+        return Claim(record, None if busy_until else Outcome.NOT_CORRECTABLE, busy_until)
+    record = replace(record, wanted=facts)
+    if busy_until is not None:
+        return Claim(record, until=busy_until)
     return _next_step(record, now, token, lease)
+
+
+def _named_anew(record: Record, conversion: Conversion, pixel_id: str) -> Record:
+    """While Prisjakt cannot have the order, the newest message and set-up say how to name it."""
+    return replace(
+        record,
+        pixel_id=pixel_id,
+        external_id=conversion.order_reference,
+        currency=conversion.currency,
+        event_time=utc_text(conversion.event_time),
+        click_id=conversion.click_id,
+    )
 
 
 def _new(conversion: Conversion, facts: Facts, pixel_id: str, now: datetime) -> Record:
@@ -166,7 +183,7 @@ def _new(conversion: Conversion, facts: Facts, pixel_id: str, now: datetime) -> 
     )
 
 
-def _next_step(record: Record, now: datetime, token: str, lease: timedelta) -> Claim:
+def _next_step(record: Record, now: datetime, token: str, lease: timedelta | None) -> Claim:
     wanted = record.wanted
     if record.reported is not None and wanted.says(record.reported):
         return Claim(_back_to_reported(record), Outcome.DUPLICATE)
@@ -184,6 +201,8 @@ def _next_step(record: Record, now: datetime, token: str, lease: timedelta) -> C
         return Claim(settled, Outcome(status))
     if record.first_try_at is not None and now - record.first_try_at > LAST_FIRST_REPORT:
         return Claim(dead(record, wanted, DeathReason.EXPIRED, record.answer, now), Outcome.DEAD)
+    if lease is None:
+        return Claim(record)
     return Claim(
         replace(
             record,
@@ -224,7 +243,8 @@ def already_at_prisjakt(record: Record, sent: Facts) -> Record:
 
 
 def failed(record: Record, answer: Problem, *, stored: bool, refused: bool) -> Record:
-    """A try without success; `stored` says that Prisjakt may have kept it all the same."""
+    """A try without success. `stored`: Prisjakt may have kept it all the same. `refused`: it was
+    refused while the shop's other orders got through."""
     return replace(
         _released(record),
         tries=record.tries + 1,
@@ -272,13 +292,23 @@ class Ledger:
         self._store = store
         self._lease = lease
 
-    def claim(self, conversion: Conversion, *, pixel_id: str, now: datetime, token: str) -> Claim:
+    def claim(
+        self,
+        conversion: Conversion,
+        *,
+        pixel_id: str,
+        now: datetime,
+        token: str,
+        take: bool = True,
+    ) -> Claim:
+        """Merge, and take the lease unless nothing may be sent now."""
+        lease = self._lease if take else None
         for _ in range(CONTENTIONS):
             before = self._get(key(conversion.shop, conversion.order_id, conversion.event_name))
             if before is not None and before.token == token:
                 return Claim(before)  # written by a call whose answer was lost
             claim = claimed(
-                before, conversion, pixel_id=pixel_id, now=now, token=token, lease=self._lease
+                before, conversion, pixel_id=pixel_id, now=now, token=token, lease=lease
             )
             if claim.record == before:
                 return claim

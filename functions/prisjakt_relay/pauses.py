@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from prisjakt_relay.ledger import Store
+from prisjakt_relay.errors import StorageError
+from prisjakt_relay.ledger import CONTENTIONS, Store
 
 FIRST: Final = timedelta(seconds=60)
 LONGEST: Final = timedelta(hours=1)
@@ -29,6 +30,13 @@ class Pauses:
 
     def start(self, client: str, asked: float | None, now: datetime) -> datetime:
         """Pause for as long as Prisjakt asked, in seconds; else 60 s, doubling up to an hour."""
+        for _ in range(CONTENTIONS):
+            end = self._started(client, asked, now)
+            if end is not None:
+                return end
+        raise StorageError("the pause item is contended")
+
+    def _started(self, client: str, asked: float | None, now: datetime) -> datetime | None:
         item = self._store.get(f"pause#{client}")
         before = datetime.fromisoformat(item["until"]) if item else now - MEMORY
         strikes = int(item["strikes"]) if item and now - before < MEMORY else 0
@@ -40,7 +48,7 @@ class Pauses:
             wait = timedelta(seconds=asked)
         end = max(now + wait, before)
         version = int(item["version"]) if item else None
-        self._store.put(
+        written = self._store.put(
             {
                 "id": f"pause#{client}",
                 "version": (version or 0) + 1,
@@ -50,4 +58,4 @@ class Pauses:
             },
             previous=version,
         )
-        return end
+        return end if written else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 from collections.abc import Iterator, Mapping
@@ -23,9 +24,10 @@ from requests.adapters import BaseAdapter
 from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ReadTimeout, SSLError
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from tests.sender.world import BARE_CLICK_ID, CLICK_ID, START
+from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
-from urllib3.exceptions import MaxRetryError, NameResolutionError, ReadTimeoutError
+from urllib3.exceptions import MaxRetryError, NameResolutionError
 
 from prisjakt_relay.errors import (
     ConflictError,
@@ -213,7 +215,7 @@ class Capture(BaseAdapter):
         self.options = options
         response = Response()
         response.status_code = 201
-        response._content = b""
+        response.raw = HTTPResponse(io.BytesIO(), preload_content=False)
         return response
 
     def close(self) -> None:
@@ -431,10 +433,12 @@ BLANK = Problem(status=400)
         (b'{"title": NaN, "status": "400"}', BLANK),
         ('{"title": "Nej, inte så"}'.encode(), Problem(400, "Nej, inte så")),
         ('{"title": "Nej"}'.encode("utf-16"), Problem(400, "Nej")),
-        (b'{"title": "' + b"x" * 3_000_000 + b'"}', Problem(400, "x" * 300)),
+        (b'{"title": "' + b"x" * 3_000_000 + b'"}', BLANK),
+        (b'{"title": "' + b"x" * 60_000 + b'"}', Problem(400, "x" * 300)),
+        (rb'{"title": "half \ud800"}', Problem(400, "half ?")),
         (b'{"detail": "' + b"x" * 301 + b'"}', Problem(400, "", "x" * 300)),
     ],
-    ids=range(16),
+    ids=range(18),
 )
 @responses.activate
 def test_a_body_of_any_kind_is_put_up_with(
@@ -474,7 +478,6 @@ NOBODY = MaxRetryError(
         (ConnectTimeout(), False, True),
         (RequestsConnectionError(NOBODY), False, False),
         (ReadTimeout(), True, True),
-        (RequestsConnectionError(ReadTimeoutError(HTTPConnectionPool("x"), "/", "")), True, True),
         (RequestsConnectionError("Connection aborted."), True, False),
         (RequestsConnectionError(), True, False),
         (ChunkedEncodingError("Connection broken"), True, False),
@@ -514,25 +517,57 @@ def test_an_answer_that_does_not_come_is_a_time_out(
     assert len(model.events) == 1
 
 
-def test_an_answer_that_stops_in_the_middle_is_a_time_out(http: Session) -> None:
+@pytest.mark.parametrize("status", [201, 409, 503])
+def test_an_answer_that_stops_in_the_middle_counts_by_its_status(
+    status: int, http: Session
+) -> None:
+    """Whatever the body would have said, the event is there, or it is not."""
     done = Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def stall() -> None:
             connection, _ = listener.accept()
             with connection:
-                connection.sendall(b"HTTP/1.1 503 Away\r\nContent-Length: 9\r\n\r\n{")
+                connection.sendall(f"HTTP/1.1 {status} So\r\nContent-Length: 9\r\n\r\n{{".encode())
                 done.wait(SECONDS)
 
         thread = Thread(target=stall)
         thread.start()
         port = listener.getsockname()[1]
         client = PrisjaktClient(f"http://127.0.0.1:{port}", http, clock=now, timeout=(SECONDS, 0.1))
-        answer = not_answered(client)
+        raised: type[Exception] | None = None
+        try:
+            client.create_event(PIXEL, event())
+        except PrisjaktError as error:
+            raised = type(error)
         done.set()
         thread.join()
 
-    assert answer == (True, True)
+    assert raised == {201: None, 409: ConflictError, 503: NotAnsweredError}[status]
+
+
+@pytest.mark.parametrize("location", ["http://[", "https://x.test/\xff\xfe", "//" * 2000])
+def test_a_redirect_to_nowhere_is_no_answer(location: str, http: Session) -> None:
+    """Redirects are not followed, but their target is read all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def redirect() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                head = f"HTTP/1.1 302 Go\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+                connection.sendall(head.encode("latin-1"))
+
+        thread = Thread(target=redirect)
+        thread.start()
+        port = listener.getsockname()[1]
+        client = PrisjaktClient(
+            f"http://127.0.0.1:{port}", http, clock=now, timeout=(SECONDS, SECONDS)
+        )
+        answer = not_answered(client)
+        thread.join()
+
+    assert answer == (True, False)
 
 
 def test_no_answer_has_a_name_for_the_log(http: Session) -> None:

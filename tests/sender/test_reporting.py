@@ -558,7 +558,7 @@ def test_an_order_that_alone_is_refused_is_dead_at_the_third_time(
     world.run()
 
     record = world.record()
-    assert (record.death, record.refusals, record.tries) == (DeathReason.REFUSED, 2, 2)
+    assert (record.death, record.tries) == (DeathReason.REFUSED, 2)
     assert record.answer == Problem(code, "Unknown click")
     assert len(world.transport.requests) == 4
     assert only(world, "1002") == Decimal("996.50")
@@ -1218,3 +1218,43 @@ def test_a_line_names_the_order_and_never_a_secret_or_a_click_id(name: str, worl
     assert "'field': 'body'" in text
     for never in (CLICK_ID, BARE_CLICK_ID, "hush-hush", "secret-reference", "996.5"):
         assert never not in text
+
+
+def test_a_cancellation_that_comes_during_a_pause_is_known_before_anything_is_sent(
+    world: World,
+) -> None:
+    """Whichever message is taken first afterwards: what is wanted is merged while they wait."""
+    world.model.faults.append(status(429, headers={"Retry-After": "600"}))
+    world.add(conversion(order_id="1"))
+    world.round()
+    world.add(conversion(order_id="2", revision=1))
+    world.add(conversion(order_id="2", revision=2, void=True, amount=Decimal(0)))
+    world.run()
+
+    assert world.events("2") == []
+    assert Outcome.NOTHING_TO_REPORT in world.outcomes("2")
+
+
+def test_a_corrected_pixel_id_saves_the_orders_that_wait(world: World) -> None:
+    world.model.faults.append(status(404, times=2, pixel_id=PIXELS["alfa"]))
+    world.add(conversion(order_id="1"))
+    world.round()
+    world.documents["alfa"]["pixel_id"] = PIXELS["beta"]
+    world.ports = world.process()
+    world.run()
+
+    (event,) = world.events("1")
+    assert event.pixel_id == PIXELS["beta"]
+
+
+def test_orders_of_a_shop_that_is_gone_are_set_aside_after_a_month(world: World) -> None:
+    del world.documents["alfa"]
+    world.add(conversion(order_id="1"))
+    world.round()
+    assert world.queue.set_aside_bodies == []
+
+    world.clock.advance(timedelta(days=30).total_seconds())
+    world.round()
+
+    assert len(world.queue.set_aside_bodies) == 1
+    assert world.queue.waiting == {}

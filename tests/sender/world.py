@@ -5,6 +5,7 @@ Every call to the outside passes one gate, `Outside`, which counts it and can sp
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from requests.adapters import BaseAdapter
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
 from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
@@ -207,7 +209,7 @@ def _response(request: PreparedRequest, answer: Answer) -> Response:
     response = Response()
     response.status_code = answer.status
     response.headers = CaseInsensitiveDict(answer.headers)
-    response._content = answer.content
+    response.raw = HTTPResponse(io.BytesIO(answer.content), preload_content=False)
     response.request = request
     response.url = str(request.url)
     return response

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import botocore.session
 from botocore.config import Config
@@ -31,6 +31,8 @@ REGION: Final = "eu-north-1"
 STACK: Final = "local"
 ACCOUNT: Final = "000000000000"
 _BUCKET: Final = "artifacts"
+_NO_PROFILE: Final = {"profile": (None, None, None, None)}  # whatever AWS_PROFILE says
+_SHORTEST_VISIBILITY: Final = 12  # as long as a try may take
 _START_SECONDS: Final = 30
 _STOP_SECONDS: Final = 5
 
@@ -90,12 +92,13 @@ class EmbeddedAws:
         }
 
     def _wait_until_ready(self) -> None:
+        direct = build_opener(ProxyHandler({}))
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end:
             if self._process.poll() is not None:
                 break
             try:
-                with urlopen(f"{self.endpoint}/_ministack/health", timeout=2):  # noqa: S310
+                with direct.open(f"{self.endpoint}/_ministack/health", timeout=2):
                     return
             except (URLError, OSError):
                 time.sleep(0.05)
@@ -105,14 +108,15 @@ class EmbeddedAws:
     def client(self, service: str, credentials: Mapping[str, str] | None = None) -> Any:
         """A client for anything in it, as its root or with a role's credentials."""
         keys = credentials or {}
-        return botocore.session.get_session().create_client(
+        session = botocore.session.Session(session_vars=_NO_PROFILE)
+        return session.create_client(
             service,
             region_name=REGION,
             endpoint_url=self.endpoint,
             aws_access_key_id=keys.get("AccessKeyId", "test"),
             aws_secret_access_key=keys.get("SecretAccessKey", "test"),
             aws_session_token=keys.get("SessionToken"),
-            config=Config(retries={"total_max_attempts": 1}, read_timeout=60),
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=60, proxies={}),
         )
 
     def put_shop(self, name: str, document: Mapping[str, Any]) -> None:
@@ -231,7 +235,7 @@ def expand(template: str, *, time_scale: float = 1.0) -> dict[str, Any]:
         ):
             properties = resource["Properties"]
             properties["VisibilityTimeout"] = max(
-                1, round(properties["VisibilityTimeout"] * time_scale)
+                _SHORTEST_VISIBILITY, round(properties["VisibilityTimeout"] * time_scale)
             )
     return expanded
 

@@ -66,7 +66,9 @@ class Platform:
 
 def hmac_sha256(body: bytes, secret: str) -> str:
     """Base64 of the HMAC-SHA256 of the raw body: how Shopify and WooCommerce sign."""
-    return base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode("ascii")
+    return base64.b64encode(
+        hmac.digest(secret.encode("utf-8", "surrogatepass"), body, "sha256")
+    ).decode("ascii")
 
 
 def verify_hmac(signature: str | None, body: bytes, secrets: Iterable[str]) -> None:

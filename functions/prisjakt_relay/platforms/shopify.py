@@ -164,7 +164,7 @@ def _amounts(order: Document, money: _Money, choice: AmountChoice) -> tuple[Deci
     if choice is AmountChoice.TOTAL:
         return reading.cents(gross), reading.cents(net)
     if choice is AmountChoice.TOTAL_EXCL_TAX:
-        tax = money.total("total_tax")
+        tax = money.optional("total_tax") or Decimal(0)  # null in old bodies
         net_tax = money.optional("current_total_tax")
         if net_tax is None:
             net_tax = reading.share(tax, net, gross)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from requests import Response, Session
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, RequestException, Timeout
-from urllib3.exceptions import NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from prisjakt_relay.errors import (
     ConflictError,
@@ -39,6 +39,7 @@ _POINT_IN_TIME_MS: Final = 10**11  # as a duration three years, as a point in ti
 _POINT_IN_TIME_SECONDS: Final = 10**9  # as a duration in ms eleven days, as a point in time 2001
 _TEXT_LIMIT: Final = 300
 _FIELDS_LIMIT: Final = 20
+_BODY_LIMIT: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ class PrisjaktClient:
                 },
                 timeout=self._timeout,
                 allow_redirects=False,
+                hooks={"response": _stay_here},
+                stream=True,
             )
         except RequestException as error:
             raise _no_answer(error) from error
@@ -108,6 +111,12 @@ class PrisjaktClient:
         if refused is not None:
             raise refused
         return response
+
+
+def _stay_here(response: Response, *_: object, **__: object) -> Response:
+    """requests parses a redirect's target even if it does not follow it, and breaks off on some."""
+    response.headers.pop("Location", None)
+    return response
 
 
 def session() -> Session:
@@ -168,15 +177,23 @@ def _no_answer(error: RequestException) -> NotAnsweredError:
     if isinstance(error, ConnectTimeout):
         return NotAnsweredError(problem, sent=False, timed_out=True)
     cause = error.args[0] if isinstance(error, RequestsConnectionError) and error.args else None
-    if isinstance(error, Timeout) or isinstance(cause, ReadTimeoutError):  # the latter in the body
+    if isinstance(error, Timeout):
         return NotAnsweredError(problem, sent=True, timed_out=True)
     connected = not isinstance(getattr(cause, "reason", None), NewConnectionError)
     return NotAnsweredError(problem, sent=connected)
 
 
 def _json(response: Response) -> object:
+    """The body, if it is short JSON; the status counts even if the body never comes."""
     try:
-        return json.loads(response.content)
+        body = response.raw.read(_BODY_LIMIT, decode_content=True)
+    except (HTTPError, OSError):
+        response.close()
+        return None
+    if len(body) == _BODY_LIMIT:
+        response.close()  # whatever else there is will not be read
+    try:
+        return json.loads(body)
     except (ValueError, RecursionError):
         return None
 
@@ -204,4 +221,6 @@ def _message(error: object) -> str:
 
 
 def _text(value: object) -> str:
-    return value[:_TEXT_LIMIT] if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value[:_TEXT_LIMIT].encode(errors="replace").decode()  # lone surrogates cannot be kept

@@ -42,7 +42,8 @@ UNSENT_WAIT: Final = 5.0
 BUSY_WAIT: Final = 10.0  # a try is over long before its lease is
 ENOUGH_TIME: Final = timedelta(seconds=12)  # connect 2 s + read 8 s, and time to write it down
 TIME_OUTS_IN_A_ROW: Final = 2
-REFUSALS: Final = 3
+TRIES: Final = 3  # that end with a refusal before an order is given up,
+OWN_REFUSALS: Final = 2  # the last of them while the shop's other orders got through
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,6 @@ class _Round:
 
     deadline: datetime
     time_outs: int = 0
-    pauses: dict[str, datetime | None] = field(default_factory=dict)
     succeeded: dict[str, datetime] = field(default_factory=dict)
 
 
@@ -79,6 +79,7 @@ class _Wait:
     cause: str
     event: str = Outcome.WAITING
     answer: Problem = field(default_factory=Problem)
+    hopeless: bool = False
 
 
 def report(messages: Sequence[Message], ports: Ports, deadline: datetime) -> list[str]:
@@ -137,18 +138,27 @@ def _settle(conversion: Conversion, round_: _Round, ports: Ports) -> _Wait | Non
     try:
         shop = ports.shops.get(conversion.shop, now)
     except UnknownShopError:
-        return _Wait(_jittered(LONGEST_WAIT, ports), "unknown shop", event="set_up_refused")
+        old = now - conversion.received_at > ledger.LAST_FIRST_REPORT
+        seconds = _jittered(LONGEST_WAIT, ports)
+        return _Wait(seconds, "unknown shop", event="set_up_refused", hopeless=old)
     except UnavailableError:
         return _Wait(_jittered(FIRST_WAIT, ports), "shop document not available")
-    if (end := _pause(shop, round_, now, ports)) is not None:
-        return _paused(end, now, ports)
-    claim = ports.ledger.claim(conversion, pixel_id=shop.pixel_id, now=now, token=ports.new_token())
+    pause = ports.pauses.until(shop.client, now)
+    claim = ports.ledger.claim(
+        conversion,
+        pixel_id=shop.pixel_id,
+        now=now,
+        token=ports.new_token(),
+        take=pause is None,
+    )
     if claim.outcome is not None:
         _emit_outcome(claim.outcome, claim.record, ports)
         return None
     if claim.until is not None:
         left = (claim.until - now).total_seconds()
         return _Wait(min(left, BUSY_WAIT * ports.scale), "another sender has it")
+    if pause is not None:
+        return _paused(pause, now, ports)
     if (now := ports.clock()) + ENOUGH_TIME > round_.deadline:  # the table was slow
         ports.ledger.settle(claim.record, ledger.untouched, now)
         return _unsent(ports)
@@ -157,13 +167,6 @@ def _settle(conversion: Conversion, round_: _Round, ports: Ports) -> _Wait | Non
 
 def _unsent(ports: Ports) -> _Wait:
     return _Wait(UNSENT_WAIT * ports.scale, "no time left in this round")
-
-
-def _pause(shop: Shop, round_: _Round, now: datetime, ports: Ports) -> datetime | None:
-    if shop.client not in round_.pauses:
-        round_.pauses[shop.client] = ports.pauses.until(shop.client, now)
-    end = round_.pauses[shop.client]
-    return end if end is not None and end > now else None
 
 
 def _paused(end: datetime, now: datetime, ports: Ports) -> _Wait:
@@ -199,7 +202,6 @@ def _send(record: Record, shop: Shop, round_: _Round, ports: Ports) -> _Wait | N
         round_.time_outs = 0
         now = ports.clock()
         end = ports.pauses.start(shop.client, error.wait, now)
-        round_.pauses[shop.client] = end
         ports.ledger.settle(record, ledger.untouched, now)
         return _paused(end, now, ports)
     except NotAnsweredError as error:
@@ -236,7 +238,7 @@ def _refused(record: Record, problem: Problem, round_: _Round, ports: Ports) -> 
     since = record.first_try_at or ports.clock()
     success = round_.succeeded.get(record.shop) or ports.ledger.last_success(record.shop)
     own = success is not None and success >= since
-    if own and record.refusals + 1 >= REFUSALS:
+    if own and record.refusals + 1 >= OWN_REFUSALS and record.tries + 1 >= TRIES:
         return _bury(record, DeathReason.REFUSED, problem, ports)
     return _failed(
         record,
@@ -244,6 +246,7 @@ def _refused(record: Record, problem: Problem, round_: _Round, ports: Ports) -> 
         SLOW_WAIT,
         ports,
         stored=False,
+        own=own,
         event=Outcome.WAITING if own else "set_up_refused",
     )
 
@@ -255,13 +258,14 @@ def _failed(
     ports: Ports,
     *,
     stored: bool,
+    own: bool = False,
     event: str = Outcome.WAITING,
 ) -> _Wait:
     change = partial(
         ledger.failed,
         answer=error.problem,
         stored=stored,
-        refused=isinstance(error, RefusedError),
+        refused=own,
     )
     ports.ledger.settle(record, change, ports.clock())
     seconds = _jittered(first_wait * 2 ** min(record.tries, 20), ports)
@@ -306,6 +310,8 @@ def _comes_back(message: Message, conversion: Conversion, wait: _Wait, ports: Po
         receives=message.receives,
         **_answer_fields(wait.answer),
     )
+    if wait.hopeless and ports.queue.set_aside(message):
+        return True
     if message.is_worn(now) and ports.queue.renew(message, conversion.shop, wait.seconds):
         return True
     ports.queue.postpone(message, wait.seconds)
