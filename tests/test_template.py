@@ -235,8 +235,11 @@ def test_alarms_watch_metrics_that_are_emitted(resources: dict[str, Any]) -> Non
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
         assert alarm["AlarmDescription"].endswith("."), name
     for name, alarm in own.items():
-        assert alarm["MetricName"] in telemetry.METRICS.values(), name
+        figures = {*telemetry.METRICS.values(), telemetry.WAITING_AGE}
+        assert alarm["MetricName"] in figures, name
         assert alarm["Dimensions"] == [{"Name": "stack", "Value": {"Ref": "AWS::StackName"}}], name
-        assert alarm["Statistic"] == "Sum", name
+        of_ages = alarm["MetricName"] == telemetry.WAITING_AGE
+        assert alarm["Statistic"] == ("Maximum" if of_ages else "Sum"), name
+        assert alarm["Period"] * alarm["EvaluationPeriods"] <= 86_400, name
     dead_letters = alarms["DeadLettersAlarm"]
     assert dead_letters["MetricName"] == "ApproximateNumberOfMessagesVisible"

@@ -143,14 +143,19 @@ class EmbeddedAws:
             s3.put_object(Bucket=_BUCKET, Key=f"{function}.zip", Body=_zip(folder))
         expanded = expand(template.read_text("utf-8"), time_scale=time_scale)
         cloudformation = self.client("cloudformation")
-        cloudformation.create_stack(
-            StackName=STACK,
-            TemplateBody=json.dumps(expanded),
-            Parameters=[
-                {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
-            ],
-            Capabilities=["CAPABILITY_IAM"],
-        )
+        try:
+            cloudformation.create_stack(
+                StackName=STACK,
+                TemplateBody=json.dumps(expanded),
+                Parameters=[
+                    {"ParameterKey": key, "ParameterValue": value}
+                    for key, value in parameters.items()
+                ],
+                Capabilities=["CAPABILITY_IAM"],
+            )
+        except ClientError as error:
+            message = error.response["Error"].get("Message", "")
+            raise SetupError(f"the template could not be created: {message}") from None
         stack = self._created(cloudformation)
         outputs = {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
         self.client("dynamodb").update_time_to_live(
