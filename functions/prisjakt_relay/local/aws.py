@@ -31,7 +31,6 @@ REGION: Final = "eu-north-1"
 STACK: Final = "local"
 ACCOUNT: Final = "000000000000"
 _BUCKET: Final = "artifacts"
-_NO_PROFILE: Final = {"profile": (None, None, None, None)}  # whatever AWS_PROFILE says
 _SHORTEST_VISIBILITY: Final = 12  # as long as a try may take
 _START_SECONDS: Final = 30
 _STOP_SECONDS: Final = 5
@@ -47,6 +46,8 @@ class EmbeddedAws:
 
     def __init__(self, port: int, *, enforce_iam: bool = False) -> None:
         self.endpoint = f"http://127.0.0.1:{port}"
+        for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+            os.environ.pop(name, None)  # a person's own set-up has no say in here
         self._folder = Path(tempfile.mkdtemp(prefix="prisjakt-relay-"))
         self._log = (self._folder / "aws.log").open("wb")
         self._process = subprocess.Popen(  # our own interpreter
@@ -108,8 +109,7 @@ class EmbeddedAws:
     def client(self, service: str, credentials: Mapping[str, str] | None = None) -> Any:
         """A client for anything in it, as its root or with a role's credentials."""
         keys = credentials or {}
-        session = botocore.session.Session(session_vars=_NO_PROFILE)
-        return session.create_client(
+        return botocore.session.get_session().create_client(
             service,
             region_name=REGION,
             endpoint_url=self.endpoint,
