@@ -566,6 +566,39 @@ def test_an_order_that_alone_is_refused_is_dead_at_the_third_time(
     assert about(world)["reason"] is DeathReason.REFUSED
 
 
+def test_refusals_from_before_the_shop_got_through_do_not_count_against_the_order(
+    world: World,
+) -> None:
+    world.model.faults += [
+        status(403, times=3, pixel_id=PIXELS["alfa"]),
+        status(403, times=FOR_EVER, external_event_id="1001"),
+    ]
+    world.add(conversion())
+    for _ in range(3):
+        world.round()
+        world.clock.advance(3600)
+    world.add(conversion(order_id="1002"))
+    world.round()
+    assert world.record().status is Status.WAITING
+
+    world.run()
+
+    assert world.outcomes() == ["set_up_refused"] * 4 + [Outcome.WAITING, Outcome.DEAD]
+    assert (world.record().tries, world.record().refusals) == (5, 1)
+
+
+def test_a_corrected_pixel_id_saves_the_orders_that_wait(world: World) -> None:
+    world.model.faults.append(status(404, times=2, pixel_id=PIXELS["alfa"]))
+    world.add(conversion(order_id="1"))
+    world.round()
+    world.documents["alfa"]["pixel_id"] = PIXELS["beta"]
+    world.ports = world.process()
+    world.run()
+
+    (event,) = world.events("1")
+    assert event.pixel_id == PIXELS["beta"]
+
+
 def test_an_order_is_not_reported_for_the_first_time_after_29_days(world: World) -> None:
     world.model.faults.append(Fault(kind="cut_after", times=FOR_EVER))
     world.add(conversion())
@@ -681,6 +714,44 @@ def test_an_allowance_that_is_used_up_delays_and_loses_nothing(world: World) -> 
 
     assert len(world.model.events) == 12
     assert timedelta(hours=2) < world.clock() - START < timedelta(hours=3)
+
+
+def test_a_cancellation_that_comes_during_a_pause_is_known_before_anything_is_sent(
+    world: World,
+) -> None:
+    """Whichever message is taken first afterwards: what is wanted is merged while they wait."""
+    world.model.faults.append(status(429, headers={"Retry-After": "600"}))
+    world.add(conversion(order_id="1"))
+    world.round()
+    world.add(conversion(order_id="2", revision=1))
+    world.add(conversion(order_id="2", revision=2, void=True, amount=Decimal(0)))
+    world.run()
+
+    assert world.events("2") == []
+    assert Outcome.NOTHING_TO_REPORT in world.outcomes("2")
+
+
+def test_a_duplicate_is_settled_even_during_a_pause(world: World) -> None:
+    world.add(conversion())
+    world.run()
+    world.model.faults.append(status(429))
+    world.add(conversion(order_id="1002"))
+    world.round()
+
+    world.add(conversion())
+
+    assert world.round() == []
+    assert world.outcomes()[-1] == Outcome.DUPLICATE
+
+
+def test_a_pause_and_the_lease_of_another_sender_are_waited_for(world: World) -> None:
+    world.ledger.claim(conversion(), pixel_id=PIXELS["alfa"], now=world.clock(), token="other")
+    world.ports.pauses.start(PIXELS["alfa"], 600.0, world.clock())
+    (message,) = world.add(conversion())
+
+    assert world.round() == [message]
+    assert world.record().token == "other"
+    assert about(world)["cause"] == "another sender has it"
 
 
 # Waiting
@@ -906,6 +977,28 @@ def test_a_shop_document_that_cannot_be_had_or_used_holds_up_its_shop_only(
     world.documents["alfa"], world.secrets_away = good, False
     world.run()
     assert only(world) == Decimal("996.50")
+
+
+def test_orders_of_a_shop_that_is_gone_are_set_aside_after_a_month(world: World) -> None:
+    del world.documents["alfa"]
+    world.add(conversion(order_id="1"))
+    world.round()
+    assert world.queue.set_aside_bodies == []
+
+    # It was received 29 minutes before.
+    world.clock.now = START + LAST_FIRST_REPORT - timedelta(minutes=29)
+    world.round()
+    assert world.queue.set_aside_bodies == []
+
+    world.clock.advance(3600)
+    world.queue.broken = True
+    assert len(world.round()) == 1
+
+    world.clock.advance(3600)
+    world.queue.broken = False
+    world.round()
+    assert world.queue.set_aside_bodies == [conversion(order_id="1").to_message()]
+    assert world.queue.waiting == {}
 
 
 # Every trouble at every point
@@ -1218,43 +1311,3 @@ def test_a_line_names_the_order_and_never_a_secret_or_a_click_id(name: str, worl
     assert "'field': 'body'" in text
     for never in (CLICK_ID, BARE_CLICK_ID, "hush-hush", "secret-reference", "996.5"):
         assert never not in text
-
-
-def test_a_cancellation_that_comes_during_a_pause_is_known_before_anything_is_sent(
-    world: World,
-) -> None:
-    """Whichever message is taken first afterwards: what is wanted is merged while they wait."""
-    world.model.faults.append(status(429, headers={"Retry-After": "600"}))
-    world.add(conversion(order_id="1"))
-    world.round()
-    world.add(conversion(order_id="2", revision=1))
-    world.add(conversion(order_id="2", revision=2, void=True, amount=Decimal(0)))
-    world.run()
-
-    assert world.events("2") == []
-    assert Outcome.NOTHING_TO_REPORT in world.outcomes("2")
-
-
-def test_a_corrected_pixel_id_saves_the_orders_that_wait(world: World) -> None:
-    world.model.faults.append(status(404, times=2, pixel_id=PIXELS["alfa"]))
-    world.add(conversion(order_id="1"))
-    world.round()
-    world.documents["alfa"]["pixel_id"] = PIXELS["beta"]
-    world.ports = world.process()
-    world.run()
-
-    (event,) = world.events("1")
-    assert event.pixel_id == PIXELS["beta"]
-
-
-def test_orders_of_a_shop_that_is_gone_are_set_aside_after_a_month(world: World) -> None:
-    del world.documents["alfa"]
-    world.add(conversion(order_id="1"))
-    world.round()
-    assert world.queue.set_aside_bodies == []
-
-    world.clock.advance(timedelta(days=30).total_seconds())
-    world.round()
-
-    assert len(world.queue.set_aside_bodies) == 1
-    assert world.queue.waiting == {}
