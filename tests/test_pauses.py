@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 from typing import Any
 
 import pytest
 from tests.sender.world import START, MemoryStore
 
-from prisjakt_relay.errors import StorageError
-from prisjakt_relay.ledger import CONTENTIONS
 from prisjakt_relay.errors import StorageError
 from prisjakt_relay.ledger import CONTENTIONS
 from prisjakt_relay.pauses import FIRST, LONGEST, MEMORY, Pauses
@@ -101,39 +97,6 @@ def test_only_waits_of_our_own_choice_are_scaled(store: MemoryStore) -> None:
 
     assert pauses.start("ours", None, START) == START + timedelta(seconds=0.6)
     assert pauses.start("theirs", 600.0, START) == START + timedelta(minutes=10)
-
-
-class Contended(MemoryStore):
-    """A store in which another sender is faster for a while."""
-
-    def __init__(self, times: int) -> None:
-        super().__init__()
-        self.times = times
-
-    def put(self, item: Mapping[str, Any], *, previous: int | None) -> bool:
-        self.times -= 1
-        if self.times >= 0:
-            super().put(
-                {**item, "until": (START + timedelta(minutes=5)).isoformat()}, previous=previous
-            )
-            return False
-        return super().put(item, previous=previous)
-
-
-def test_the_longer_of_two_pauses_that_start_at_once_holds() -> None:
-    shorter = Pauses(Contended(1)).start("client", 60.0, START)
-    longer = Pauses(Contended(1)).start("client", 600.0, START)
-
-    assert (shorter - START, longer - START) == (timedelta(minutes=5), timedelta(minutes=10))
-
-
-def test_a_pause_that_cannot_be_written_is_a_storage_error() -> None:
-    store = Contended(CONTENTIONS)
-
-    with pytest.raises(StorageError, match="contended"):
-        Pauses(store).start("client", 60.0, START)
-
-    assert store.times == 0
 
 
 def test_the_item_ends_when_the_pause_is_forgotten(store: MemoryStore, pauses: Pauses) -> None:
