@@ -57,14 +57,16 @@ def local(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     documents = read_shops(_text(shops)) if shops else sample_shops()
-    with LocalSystem(
-        port=port,
-        shops=documents,
-        prisjakt_url=prisjakt_url,
-        time_scale=time_scale,
-        on_line=_json_line if as_json else _text_line,
-    ) as system:
-        print(f"ready {system.address}", flush=True)
+    with Console(stderr=True).status("Building the functions, starting AWS on this machine…"):
+        system = LocalSystem(
+            port=port,
+            shops=documents,
+            prisjakt_url=prisjakt_url,
+            time_scale=time_scale,
+            on_line=_json_line if as_json else _text_line,
+        )
+    with system:
+        _out(f"ready {system.address}")
         stop.wait()
 
 

@@ -16,6 +16,8 @@ from prisjakt_relay.shop import Shop
 
 Headers = Mapping[str, str]  # lower-case names
 Document = dict[str, Any]  # the JSON object in the body
+Sign = Callable[[bytes, str], Headers]
+Verify = Callable[[Headers, bytes, Iterable[str]], None]
 
 
 class PaymentState(IntEnum):
@@ -51,8 +53,8 @@ class Platform:
     name: str
     answer_within: timedelta
     topics: frozenset[str]
-    sign: Callable[[bytes, str], Headers]
-    verify: Callable[[Headers, bytes, Iterable[str]], None]
+    sign: Sign
+    verify: Verify
     is_ping: Callable[[Headers, bytes], bool]
     topic: Callable[[Headers], str]
     host: Callable[[Headers], str | None]
@@ -83,3 +85,15 @@ def verify_hmac(signature: str | None, body: bytes, secrets: Iterable[str]) -> N
         matches |= hmac.compare_digest(given, hmac_sha256(body, secret).encode("ascii"))
     if not matches:
         raise SignatureError
+
+
+def hmac_signing(header: str) -> tuple[Sign, Verify]:
+    """`sign` and `verify` of a platform whose signature stands alone in one header."""
+
+    def sign(body: bytes, secret: str) -> Headers:
+        return {header: hmac_sha256(body, secret)}
+
+    def verify(headers: Headers, body: bytes, secrets: Iterable[str]) -> None:
+        verify_hmac(headers.get(header), body, secrets)
+
+    return sign, verify

@@ -15,8 +15,7 @@ from prisjakt_relay.platforms.interface import (
     Order,
     PaymentState,
     Platform,
-    hmac_sha256,
-    verify_hmac,
+    hmac_signing,
 )
 from prisjakt_relay.shop import AmountChoice, Shop
 
@@ -36,12 +35,7 @@ STATES: Final = {
 }
 
 
-def sign(body: bytes, secret: str) -> Headers:
-    return {SIGNATURE: hmac_sha256(body, secret)}
-
-
-def verify(headers: Headers, body: bytes, secrets: Iterable[str]) -> None:
-    verify_hmac(headers.get(SIGNATURE), body, secrets)
+sign, verify = hmac_signing(SIGNATURE)
 
 
 def is_ping(headers: Headers, body: bytes) -> bool:  # noqa: ARG001  # Shopify sends none

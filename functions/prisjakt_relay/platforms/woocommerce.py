@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -17,8 +16,7 @@ from prisjakt_relay.platforms.interface import (
     Order,
     PaymentState,
     Platform,
-    hmac_sha256,
-    verify_hmac,
+    hmac_signing,
 )
 from prisjakt_relay.shop import AmountChoice, Shop
 
@@ -42,12 +40,7 @@ STATES: Final = {
 }
 
 
-def sign(body: bytes, secret: str) -> Headers:
-    return {SIGNATURE: hmac_sha256(body, secret)}
-
-
-def verify(headers: Headers, body: bytes, secrets: Iterable[str]) -> None:
-    verify_hmac(headers.get(SIGNATURE), body, secrets)
+sign, verify = hmac_signing(SIGNATURE)
 
 
 def is_ping(headers: Headers, body: bytes) -> bool:
