@@ -133,10 +133,11 @@ def test_after_two_time_outs_in_a_row_the_rest_goes_back_untouched(world: World)
         status(400),
         status(401),
         status(409),
+        status(429),
         status(503),
         Fault(kind="cut_before"),
     ],
-    ids=["201", "400", "401", "409", "503", "cut"],
+    ids=["201", "400", "401", "409", "429", "503", "cut"],
 )
 def test_an_answer_between_two_time_outs_shows_that_prisjakt_is_there(
     answer: Fault | None, world: World
@@ -147,7 +148,8 @@ def test_an_answer_between_two_time_outs_shows_that_prisjakt_is_there(
         *([] if answer is None else [replace(answer, external_event_id="1")]),
         replace(hang, external_event_id="2"),
     ]
-    world.add(*(conversion(order_id=str(number)) for number in range(4)))
+    shops = ("alfa", "beta", "alfa", "alfa")  # a 429 is for one client only
+    world.add(*(conversion(order_id=str(n), shop=shop) for n, shop in enumerate(shops)))
 
     world.round()
 
@@ -387,7 +389,7 @@ def test_while_prisjakt_refuses_connections_orders_wait(world: World) -> None:
 
     assert world.round() == [message]
     record = world.record()
-    assert (record.tries, record.uncertain) == (1, False)
+    assert (record.tries, record.refusals, record.uncertain) == (1, 0, False)
     assert about(world)["cause"] == "NotAnsweredError"
 
     world.transport.refusing = False
@@ -406,6 +408,7 @@ def test_an_event_that_somebody_else_reported_is_left_as_it_is(world: World) -> 
     assert only(world) == Decimal("1.00")
     assert world.record().status is Status.ALREADY_AT_PRISJAKT
     assert world.outcomes()[-1] == Outcome.ALREADY_AT_PRISJAKT
+    assert world.ledger.last_success("alfa") == START  # the set-up is in order
 
 
 def test_a_conflict_after_a_refused_connection_is_somebody_elses_event(world: World) -> None:
