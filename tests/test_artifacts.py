@@ -32,6 +32,8 @@ ENVIRONMENT = {
     "DEAD_LETTERS_URL": "https://queue.example.test/dead",
     "POWERTOOLS_LOG_LEVEL": "INFO",
     "PRISJAKT_URL": "https://prisjakt.example.test",
+    "PRISJAKT_TOKEN_URL": "https://prisjakt.example.test/token",
+    "HOURLY_ALLOWANCE": "10000",
     "QUEUE_URL": "https://queue.example.test/queue",
     "STACK_NAME": "test",
     "TABLE_NAME": "table",

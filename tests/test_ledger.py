@@ -23,6 +23,7 @@ from prisjakt_relay.ledger import (
     DEAD_KEPT,
     KEPT,
     LAST_FIRST_REPORT,
+    LATE,
     LEASE,
     Change,
     Claim,
@@ -52,8 +53,15 @@ def void(revision: int = 1, amount: str = "0.00", items: int = 0) -> Conversion:
     return conversion(revision=revision, amount=Decimal(amount), number_of_items=items, void=True)
 
 
-def claim(record: Record | None, one: Conversion, now: datetime = START, by: str = "mine") -> Claim:
-    return claimed(record, one, pixel_id=PIXEL, now=now, token=by)
+def claim(
+    record: Record | None,
+    one: Conversion,
+    now: datetime = START,
+    by: str = "mine",
+    *,
+    corrects: bool = False,
+) -> Claim:
+    return claimed(record, one, pixel_id=PIXEL, corrects=corrects, now=now, token=by)
 
 
 def granted(claim: Claim) -> Record:
@@ -151,7 +159,9 @@ def claimed_after_every_setting_changed(record: Record) -> Record:
         click_id=CLICK_ID.replace("239cd31f", "55555555"),
         received_at=START,
     )
-    return granted(claimed(record, changed, pixel_id=PIXELS["beta"], now=START, token="t"))
+    return granted(
+        claimed(record, changed, pixel_id=PIXELS["beta"], corrects=False, now=START, token="t")
+    )
 
 
 def test_what_a_try_may_have_stored_stays_frozen() -> None:
@@ -194,16 +204,6 @@ def test_a_figure_in_another_currency_waits_while_another_sender_has_the_lease()
     assert other == Claim(record, until=START + LEASE)
 
 
-def test_a_message_that_may_not_be_sent_now_is_merged_without_a_lease() -> None:
-    record = settled(message(1), fail)
-
-    merged = claimed(record, message(2), pixel_id=PIXEL, now=START, token="t", lease=None)
-
-    assert (merged.outcome, merged.until) == (None, None)
-    assert (merged.record.wanted, merged.record.token) == (facts(message(2)), None)
-    assert claim(merged.record, message(1)).outcome is Outcome.SUPERSEDED
-
-
 def test_a_figure_in_another_currency_changes_nothing() -> None:
     record = settled(message(1), report)
 
@@ -242,17 +242,27 @@ def test_the_second_claimer_waits_until_the_lease_ends_and_its_facts_are_kept() 
 def test_after_an_expired_lease_nobody_knows_whether_the_event_was_stored() -> None:
     record = granted(claim(None, message()))
 
-    taken = granted(claim(record, message(), now=START + LEASE, by="other"))
+    taken = granted(claim(record, message(), now=START + LEASE + LATE, by="other"))
 
     assert (taken.token, taken.uncertain) == ("other", True)
-    assert taken.leased_until == START + 2 * LEASE
+    assert taken.leased_until == START + LEASE + LATE + LEASE
     assert taken.first_try_at == START
+
+
+def test_what_a_killed_sender_sent_may_still_be_under_way_for_five_minutes() -> None:
+    """Its PATCH must not overtake the next one."""
+    record = granted(claim(None, message(1)))
+
+    waiting = claim(record, message(2), now=START + LEASE, by="other")
+
+    assert waiting.until == START + LEASE + LATE
+    assert (waiting.record.token, waiting.record.wanted) == (None, facts(message(2)))
 
 
 def test_the_length_of_a_lease_is_the_ledgers() -> None:
     ledger = Ledger(MemoryStore(), lease=timedelta(seconds=12))
 
-    claim = ledger.claim(message(), pixel_id=PIXEL, now=START, token="mine")
+    claim = ledger.claim(message(), pixel_id=PIXEL, corrects=False, now=START, token="mine")
 
     assert claim.record.leased_until == START + timedelta(seconds=12)
 
@@ -315,7 +325,7 @@ def test_a_lease_given_back_keeps_the_time_of_an_earlier_try(
 def test_a_killed_try_counts_as_a_first_try() -> None:
     record = granted(claim(None, message()))
 
-    taken = granted(claim(record, message(), now=START + LEASE, by="other"))
+    taken = granted(claim(record, message(), now=START + LEASE + LATE, by="other"))
 
     assert (taken.tries, rules.untouched(taken).first_try_at) == (0, START)
 
@@ -448,10 +458,12 @@ def test_an_expired_order_is_never_tried_again() -> None:
 def test_an_item_past_its_time_counts_as_gone_though_it_is_still_there(gone_by: timedelta) -> None:
     store = MemoryStore()
     ledger = Ledger(store)
-    first = ledger.claim(message(5), pixel_id=PIXEL, now=START, token="one")
+    first = ledger.claim(message(5), pixel_id=PIXEL, corrects=False, now=START, token="one")
     ledger.settle(first.record, report, START)
 
-    late = ledger.claim(message(1), pixel_id=PIXEL, now=START + KEPT + gone_by, token="two")
+    late = ledger.claim(
+        message(1), pixel_id=PIXEL, corrects=False, now=START + KEPT + gone_by, token="two"
+    )
 
     assert granted(late).wanted == facts(message(1))
     assert late.record.version == 3
@@ -470,7 +482,7 @@ def test_items_end_90_days_after_the_last_change_and_dead_ones_after_180(
     store = MemoryStore()
     ledger = Ledger(store)
     later = START + timedelta(days=1)
-    record = ledger.claim(message(), pixel_id=PIXEL, now=START, token="mine").record
+    record = ledger.claim(message(), pixel_id=PIXEL, corrects=False, now=START, token="mine").record
 
     after = ledger.settle(record, change, later)
 
@@ -484,11 +496,13 @@ def test_items_end_90_days_after_the_last_change_and_dead_ones_after_180(
 def test_a_claim_that_changes_nothing_writes_nothing() -> None:
     store = MemoryStore()
     ledger = Ledger(store)
-    record = ledger.claim(message(), pixel_id=PIXEL, now=START, token="mine").record
+    record = ledger.claim(message(), pixel_id=PIXEL, corrects=False, now=START, token="mine").record
     ledger.settle(record, report, START)
     before = dict(store.items)
 
-    again = ledger.claim(message(), pixel_id=PIXEL, now=START + timedelta(days=1), token="other")
+    again = ledger.claim(
+        message(), pixel_id=PIXEL, corrects=False, now=START + timedelta(days=1), token="other"
+    )
 
     assert again.outcome is Outcome.DUPLICATE
     assert store.items == before
@@ -497,20 +511,22 @@ def test_a_claim_that_changes_nothing_writes_nothing() -> None:
 def test_settling_needs_the_token_of_the_claim() -> None:
     store = MemoryStore()
     ledger = Ledger(store)
-    first = ledger.claim(message(), pixel_id=PIXEL, now=START, token="first").record
-    second = ledger.claim(message(), pixel_id=PIXEL, now=START + LEASE, token="second").record
+    first = ledger.claim(message(), pixel_id=PIXEL, corrects=False, now=START, token="first").record
+    second = ledger.claim(
+        message(), pixel_id=PIXEL, corrects=False, now=START + LEASE + LATE, token="second"
+    ).record
     before = dict(store.items)
 
     assert ledger.settle(first, report, START + LEASE) is None
     assert store.items == before
     assert ledger.settle(second, report, START + LEASE) is not None
-    assert ledger.settle(second, report, START + LEASE) is None
+    assert ledger.settle(second, fail, START + LEASE) is None
 
 
 def test_settling_what_is_gone_does_nothing() -> None:
     store = MemoryStore()
     ledger = Ledger(store)
-    record = ledger.claim(message(), pixel_id=PIXEL, now=START, token="mine").record
+    record = ledger.claim(message(), pixel_id=PIXEL, corrects=False, now=START, token="mine").record
     store.items.clear()
 
     assert ledger.settle(record, report, START) is None
@@ -519,8 +535,12 @@ def test_settling_what_is_gone_does_nothing() -> None:
 
 def test_settling_keeps_anything_newer_that_was_merged_meanwhile() -> None:
     ledger = Ledger(MemoryStore())
-    record = ledger.claim(message(1), pixel_id=PIXEL, now=START, token="mine").record
-    newer = ledger.claim(message(2, "5.00"), pixel_id=PIXEL, now=START, token="other")
+    record = ledger.claim(
+        message(1), pixel_id=PIXEL, corrects=False, now=START, token="mine"
+    ).record
+    newer = ledger.claim(
+        message(2, "5.00"), pixel_id=PIXEL, corrects=False, now=START, token="other"
+    )
 
     after = ledger.settle(record, partial(rules.reported, sent=record.wanted, certain=True), START)
 
@@ -528,7 +548,9 @@ def test_settling_keeps_anything_newer_that_was_merged_meanwhile() -> None:
     assert after is not None
     assert after.reported == facts(message(1))
     assert after.wanted == facts(message(2, "5.00"))
-    outcome = ledger.claim(message(2, "5.00"), pixel_id=PIXEL, now=START, token="t").outcome
+    outcome = ledger.claim(
+        message(2, "5.00"), pixel_id=PIXEL, corrects=False, now=START, token="t"
+    ).outcome
     assert outcome is Outcome.NOT_CORRECTABLE
 
 
@@ -564,10 +586,12 @@ def test_a_claim_that_loses_a_race_is_made_again_on_the_newest_version(
 ) -> None:
     ledger = Ledger(interrupted)
     interrupted.before.append(
-        partial(ledger.claim, message(2), pixel_id=PIXEL, now=START, token="rival")
+        partial(ledger.claim, message(2), pixel_id=PIXEL, corrects=False, now=START, token="rival")
     )
 
-    outcome = ledger.claim(message(1), pixel_id=PIXEL, now=START, token="mine").outcome
+    outcome = ledger.claim(
+        message(1), pixel_id=PIXEL, corrects=False, now=START, token="mine"
+    ).outcome
 
     assert outcome is Outcome.SUPERSEDED
     assert interrupted.items[KEY]["token"] == "rival"
@@ -577,9 +601,11 @@ def test_settling_that_loses_a_race_is_made_again_on_the_newest_version(
     interrupted: Interrupted,
 ) -> None:
     ledger = Ledger(interrupted)
-    record = ledger.claim(message(1), pixel_id=PIXEL, now=START, token="mine").record
+    record = ledger.claim(
+        message(1), pixel_id=PIXEL, corrects=False, now=START, token="mine"
+    ).record
     interrupted.before.append(
-        partial(ledger.claim, message(2), pixel_id=PIXEL, now=START, token="rival")
+        partial(ledger.claim, message(2), pixel_id=PIXEL, corrects=False, now=START, token="rival")
     )
 
     after = ledger.settle(record, report, START)
@@ -597,10 +623,10 @@ def test_a_claim_whose_answer_was_lost_is_the_same_claim(
     ledger = Ledger(interrupted)
     interrupted.lose_answer = True
 
-    claim = ledger.claim(one, pixel_id=PIXEL, now=START, token="mine")
+    claim = ledger.claim(one, pixel_id=PIXEL, corrects=False, now=START, token="mine")
 
     assert claim == replace(
-        claimed(None, one, pixel_id=PIXEL, now=START, token="mine"),
+        claimed(None, one, pixel_id=PIXEL, corrects=False, now=START, token="mine"),
         record=from_item(interrupted.items[KEY]),
     )
 
@@ -611,17 +637,19 @@ def test_a_claim_whose_answer_was_lost_is_the_same_claim_with_newer_facts_merged
     ledger = Ledger(interrupted)
     interrupted.lose_answer = True
     interrupted.after.append(
-        partial(ledger.claim, message(2), pixel_id=PIXEL, now=START, token="other")
+        partial(ledger.claim, message(2), pixel_id=PIXEL, corrects=False, now=START, token="other")
     )
 
-    record = granted(ledger.claim(message(1), pixel_id=PIXEL, now=START, token="mine"))
+    record = granted(
+        ledger.claim(message(1), pixel_id=PIXEL, corrects=False, now=START, token="mine")
+    )
 
     assert (record.token, record.wanted) == ("mine", facts(message(2)))
 
 
 def test_settling_whose_answer_was_lost_is_settled(interrupted: Interrupted) -> None:
     ledger = Ledger(interrupted)
-    record = ledger.claim(message(), pixel_id=PIXEL, now=START, token="mine").record
+    record = ledger.claim(message(), pixel_id=PIXEL, corrects=False, now=START, token="mine").record
     interrupted.lose_answer = True
 
     after = ledger.settle(record, report, START)
@@ -642,10 +670,17 @@ def test_a_claim_that_nobody_heard_of_is_open_again_after_its_lease(
 
     interrupted.after.append(fail_after_writing)
     with pytest.raises(StorageError):
-        ledger.claim(message(), pixel_id=PIXEL, now=START, token="mine")
+        ledger.claim(message(), pixel_id=PIXEL, corrects=False, now=START, token="mine")
 
-    assert ledger.claim(message(), pixel_id=PIXEL, now=START, token="next").until == START + LEASE
-    record = granted(ledger.claim(message(), pixel_id=PIXEL, now=START + LEASE, token="next"))
+    assert (
+        ledger.claim(message(), pixel_id=PIXEL, corrects=False, now=START, token="next").until
+        == START + LEASE
+    )
+    record = granted(
+        ledger.claim(
+            message(), pixel_id=PIXEL, corrects=False, now=START + LEASE + LATE, token="next"
+        )
+    )
     assert record.uncertain
 
 
@@ -664,7 +699,7 @@ def test_a_claim_gives_up_on_an_item_that_others_keep_changing() -> None:
     store = Contended()
 
     with pytest.raises(StorageError, match="contended"):
-        Ledger(store).claim(message(), pixel_id=PIXEL, now=START, token="mine")
+        Ledger(store).claim(message(), pixel_id=PIXEL, corrects=False, now=START, token="mine")
 
     assert store.puts == CONTENTIONS
 
@@ -673,7 +708,7 @@ def test_settling_gives_up_on_an_item_that_others_keep_changing() -> None:
     store = Contended()
     store.contended = False
     ledger = Ledger(store)
-    record = ledger.claim(message(), pixel_id=PIXEL, now=START, token="mine").record
+    record = ledger.claim(message(), pixel_id=PIXEL, corrects=False, now=START, token="mine").record
     store.contended = True
 
     with pytest.raises(StorageError, match="contended"):
@@ -688,25 +723,24 @@ def test_settling_gives_up_on_an_item_that_others_keep_changing() -> None:
 def test_the_last_success_of_a_shop_is_kept_for_90_days() -> None:
     store = MemoryStore()
     ledger = Ledger(store)
-    assert ledger.last_success("alfa") is None
+    assert ledger.last_success("alfa", correction=False) is None
 
-    ledger.note_success("alfa", START)
-    ledger.note_success("alfa", START + timedelta(hours=1))
+    ledger.note_success("alfa", START, correction=False)
+    ledger.note_success("alfa", START + timedelta(hours=1), correction=False)
 
-    assert ledger.last_success("alfa") == START + timedelta(hours=1)
-    assert ledger.last_success("beta") is None
+    assert ledger.last_success("alfa", correction=False) == START + timedelta(hours=1)
+    assert ledger.last_success("beta", correction=False) is None
     (item,) = store.items.values()
-    assert item["version"] == 2
     assert item["expires_at"] == int((START + timedelta(hours=1) + KEPT).timestamp())
 
 
 def test_the_last_success_of_a_shop_never_moves_back() -> None:
     ledger = Ledger(MemoryStore())
-    ledger.note_success("alfa", START)
+    ledger.note_success("alfa", START, correction=False)
 
-    ledger.note_success("alfa", START - MILLISECOND)
+    ledger.note_success("alfa", START - MILLISECOND, correction=False)
 
-    assert ledger.last_success("alfa") == START
+    assert ledger.last_success("alfa", correction=False) == START
 
 
 # Items
@@ -750,8 +784,12 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "reported": st.none() | some_facts,
     "certain": st.booleans(),
     "uncertain": st.booleans(),
+    "anothers": st.booleans(),
     "token": st.none() | names,
     "leased_until": st.none() | moments,
+    "not_before": st.none() | moments,
+    "alone": st.booleans(),
+    "trying_since": st.none() | moments,
     "first_try_at": st.none() | moments,
     "tries": st.integers(0, 10**6),
     "refusals": st.integers(0, 10**6),
@@ -849,7 +887,9 @@ def test_however_messages_and_senders_interleave_the_ledger_is_right(
         elif step == "deliver":
             one = versions[argument % len(versions)]
             delivered.append(one)
-            claim = ledger.claim(one, pixel_id=f"pixel-{number}", now=now, token=f"t{number}")
+            claim = ledger.claim(
+                one, pixel_id=f"pixel-{number}", corrects=False, now=now, token=f"t{number}"
+            )
             if claim.outcome is None and claim.until is None:
                 assert not at_prisjakt
                 assert not [t for t in tries if t.leased_until and t.leased_until > now]

@@ -99,7 +99,7 @@ def test_texts_numbers_flags_and_maps_come_back_as_they_were(store: DynamoStore)
 
 def test_a_ledger_record_comes_back_as_it_was(store: DynamoStore) -> None:
     ledger = Ledger(store)
-    claim = ledger.claim(conversion(), pixel_id="pixel", now=START, token="one")
+    claim = ledger.claim(conversion(), pixel_id="pixel", corrects=False, now=START, token="one")
     answer = Problem(400, "No", "Not so", {"data.amount": "is too much"}, "request-1")
 
     def fill(record: Record) -> Record:
@@ -116,8 +116,12 @@ def test_dead_orders_are_in_the_index_of_dead_orders(
     store: DynamoStore, dynamodb: aws.Service, table: str
 ) -> None:
     ledger = Ledger(store)
-    alive = ledger.claim(conversion(order_id="1"), pixel_id="p", now=START, token="a").record
-    doomed = ledger.claim(conversion(order_id="2"), pixel_id="p", now=START, token="b").record
+    alive = ledger.claim(
+        conversion(order_id="1"), pixel_id="p", corrects=False, now=START, token="a"
+    ).record
+    doomed = ledger.claim(
+        conversion(order_id="2"), pixel_id="p", corrects=False, now=START, token="b"
+    ).record
     ledger.settle(
         doomed, lambda r: dead(r, r.wanted, DeathReason.REFUSED, Problem(403), START), START
     )

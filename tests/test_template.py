@@ -89,6 +89,7 @@ def test_the_sender_may_take_renew_and_settle(resources: dict[str, Any]) -> None
     assert actions == {
         "dynamodb:GetItem",
         "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
         "secretsmanager:GetSecretValue",
@@ -204,7 +205,12 @@ def test_the_functions_get_exactly_the_settings_that_they_read(
     class Recorder(dict[str, str]):
         def get(self, name: str, _: Any = None) -> Any:
             asked.add(name)
-            return {"PRISJAKT_URL": "https://x", "TIME_SCALE": "1"}.get(name, "x")
+            return {
+                "PRISJAKT_URL": "https://x",
+                "PRISJAKT_TOKEN_URL": "https://x",
+                "HOURLY_ALLOWANCE": "1",
+                "TIME_SCALE": "1",
+            }.get(name, "x")
 
     for function, read in (
         ("ReceiverFunction", receiver_settings.from_environment),

@@ -97,7 +97,7 @@ class Service:
             raise StorageError(f"{operation}: {type(error).__name__}") from error
         body = _json(answer.data)
         if answer.status != 200:
-            raise AwsError(operation, _error_code(body) or str(answer.status))
+            raise AwsError(operation, _error_code(body) or str(answer.status), body)
         return body
 
 

@@ -11,19 +11,23 @@ RelayError
 │   └── UnavailableError        503, nothing was accepted
 ├── StorageError                queue, table or secrets did not answer: the same call may work later
 │   └── AwsError                they answered with an error; `code` says which
-└── PrisjaktError               Prisjakt did not take the event
-    ├── RejectedError           400, 413, 422: the event itself, for ever
-    ├── ConflictError           409: an event with this external id exists
+├── HeldError                   the relay's own rules hold a request back; nothing was sent
+└── PrisjaktError               Prisjakt did not do what was asked
+    ├── RejectedError           400, 413, 422: the request itself, for ever
+    ├── ConflictError           409: an event with this external id exists, or a pixel
     ├── RefusedError            401, 403, 404 and other 4xx: the set-up, or this order's click id
     ├── RateLimitedError        429: nobody sends for this client for a while
-    └── NotAnsweredError        5xx, time-outs, broken connections: later; may have been stored
+    ├── NotAnsweredError        5xx, time-outs, broken connections: later; may have been stored
+    ├── TokenError              no access token, hence nothing was sent
+    └── AnswerError             done, but the answer is not as documented
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from datetime import datetime
+from typing import Any, ClassVar
 
 
 class RelayError(Exception):
@@ -95,11 +99,25 @@ class StorageError(RelayError):
 
 
 class AwsError(StorageError):
-    """AWS answered with an error; `code` is its word for it, e.g. `ThrottlingException`."""
+    """AWS answered with an error; `code` is its word for it, e.g. `ThrottlingException`.
 
-    def __init__(self, operation: str, code: str) -> None:
+    `body` is the whole answer, which may hold an item: never log it.
+    """
+
+    def __init__(self, operation: str, code: str, body: Mapping[str, Any] | None = None) -> None:
         super().__init__(f"{operation}: {code}")
         self.code = code
+        self.body = body or {}
+
+
+class HeldError(RelayError):
+    """A request that may not go now, for a `cause`; `until` is the moment from which it may, where
+    it has to wait its turn."""
+
+    def __init__(self, cause: str, until: datetime | None = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.until = until
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +132,7 @@ class Problem:
 
 
 class PrisjaktError(RelayError):
-    """Prisjakt did not take the request."""
+    """Prisjakt did not do what was asked."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.status or 'no answer'}: {problem.title}")
@@ -122,11 +140,11 @@ class PrisjaktError(RelayError):
 
 
 class RejectedError(PrisjaktError):
-    """The event is wrong and stays wrong."""
+    """The request is wrong and stays wrong."""
 
 
 class ConflictError(PrisjaktError):
-    """An event with this external id was stored within the last 30 days."""
+    """There is one already: an event of this external id in the last 30 days, or a shop's pixel."""
 
 
 class RefusedError(PrisjaktError):
@@ -148,3 +166,15 @@ class NotAnsweredError(PrisjaktError):
         super().__init__(problem)
         self.sent = sent
         self.timed_out = timed_out
+
+
+class TokenError(PrisjaktError):
+    """No access token: nothing was sent. `problem` is what the token endpoint said, if it did."""
+
+    def __init__(self, problem: Problem, *, timed_out: bool = False) -> None:
+        super().__init__(problem)
+        self.timed_out = timed_out
+
+
+class AnswerError(PrisjaktError):
+    """Answered with success, but not as documented; the problem's detail says where."""

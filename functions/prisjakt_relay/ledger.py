@@ -7,7 +7,7 @@ else wrote in between. So the rules can be proved without a table, and hold with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,7 +22,9 @@ KEPT: Final = timedelta(days=90)
 DEAD_KEPT: Final = timedelta(days=180)
 LEASE: Final = timedelta(seconds=75)
 LAST_FIRST_REPORT: Final = timedelta(days=29)  # Prisjakt forgets an event id after 30
+LATE: Final = timedelta(minutes=5)  # after which a write that timed out is no longer under way
 CONTENTIONS: Final = 20
+_SUCCESSES: Final = {False: "last_success_at", True: "last_correction_at"}
 
 
 class Status(StrEnum):
@@ -30,6 +32,7 @@ class Status(StrEnum):
     REPORTED = "reported"
     ALREADY_AT_PRISJAKT = "already_at_prisjakt"
     NOT_CORRECTABLE = "not_correctable"
+    CORRECTION_REFUSED = "correction_refused"
     NOTHING_TO_REPORT = "nothing_to_report"
     DEAD = "dead"
 
@@ -70,9 +73,11 @@ class Record:
     """One order in the ledger.
 
     Shop to click_id are frozen as soon as a try may have been stored. `settled` are the facts that
-    an outcome was found for, `reported` those that Prisjakt holds; `certain` is False while an
-    earlier try may have stored others. `uncertain` means that some try may have been stored without
-    our knowing.
+    an outcome was found for, `reported` those that Prisjakt holds; `certain` is False while a later
+    try may have stored others. `uncertain` means that some try may have been stored without our
+    knowing, `anothers` that the event was there before our first try. Nothing is written before
+    `not_before`. `alone` is set when a batch was refused, maybe because of this order. Tries and
+    refusals are counted from `trying_since` on, which a change of the order resets.
     """
 
     shop: str
@@ -94,9 +99,13 @@ class Record:
     reported: Facts | None = None
     certain: bool = True
     uncertain: bool = False
+    anothers: bool = False
     token: str | None = None
     leased_until: datetime | None = None
+    not_before: datetime | None = None
+    alone: bool = False
     first_try_at: datetime | None = None
+    trying_since: datetime | None = None
     tries: int = 0
     refusals: int = 0
     death: DeathReason | None = None
@@ -114,11 +123,15 @@ def key(shop: str, order_id: str, event_name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a message may do now: send `record.wanted`, wait until `until`, or nothing more."""
+    """What a message may do now: send `record.wanted`, wait until `until`, or nothing more.
+
+    `waited` says that the order has stood in line for the right to send.
+    """
 
     record: Record
     outcome: Outcome | None = None
     until: datetime | None = None
+    waited: bool = False
 
 
 def claimed(
@@ -126,23 +139,27 @@ def claimed(
     conversion: Conversion,
     *,
     pixel_id: str,
+    corrects: bool,
     now: datetime,
     token: str,
-    lease: timedelta | None = LEASE,
+    lease: timedelta = LEASE,
+    late: timedelta = LATE,
 ) -> Claim:
     """Merge the message into what is wanted, then take the lease if there is something to send.
 
-    Without a lease it is only merged: nothing may be sent now, but what is wanted must be known.
+    `corrects` says whether what Prisjakt holds can be changed: the shop wants it, and has
+    credentials.
     """
     facts = Facts.of(conversion)
     if record is None or record.expires_at <= now:
-        return _next_step(_new(conversion, facts, pixel_id, now), now, token, lease)
+        record = _new(conversion, facts, pixel_id, now)
+        return _next_step(record, now, token, lease, corrects=corrects)
     if facts.rank() < record.wanted.rank():
         return Claim(record, Outcome.SUPERSEDED)
     busy_until = record.leased_until if (record.leased_until or now) > now else None
     if record.token is not None and busy_until is None:
-        record = replace(record, token=None, leased_until=None, uncertain=True)  # it was killed
-    if busy_until is None and not record.uncertain and not _is_at_prisjakt(record):
+        record = _killed(record, late)
+    if busy_until is None and not record.uncertain and not is_at_prisjakt(record):
         record = _named_anew(record, conversion, pixel_id)
     elif record.currency != conversion.currency and not facts.void:
         # A figure in another currency says nothing about the frozen one.
@@ -150,7 +167,18 @@ def claimed(
     record = replace(record, wanted=facts)
     if busy_until is not None:
         return Claim(record, until=busy_until)
-    return _next_step(record, now, token, lease)
+    return _next_step(record, now, token, lease, corrects=corrects)
+
+
+def _killed(record: Record, late: timedelta) -> Record:
+    """Its sender never came back: what it sent may be there, or still be under way."""
+    ended = record.leased_until
+    return replace(
+        _released(record),
+        uncertain=True,
+        certain=False,
+        not_before=ended + late if ended else None,
+    )
 
 
 def _named_anew(record: Record, conversion: Conversion, pixel_id: str) -> Record:
@@ -183,53 +211,64 @@ def _new(conversion: Conversion, facts: Facts, pixel_id: str, now: datetime) -> 
     )
 
 
-def _next_step(record: Record, now: datetime, token: str, lease: timedelta | None) -> Claim:
+def _next_step(
+    record: Record, now: datetime, token: str, lease: timedelta, *, corrects: bool
+) -> Claim:
     wanted = record.wanted
-    if record.reported is not None and wanted.says(record.reported):
+    known = record.certain or not corrects  # else what is there has to be made sure of
+    if record.reported is not None and wanted.says(record.reported) and known:
         return Claim(_back_to_reported(record), Outcome.DUPLICATE)
-    if record.settled is not None and wanted.says(record.settled):
+    mended = corrects and (record.status is Status.NOT_CORRECTABLE or not known)
+    if record.settled is not None and wanted.says(record.settled) and not mended:
         return Claim(record, Outcome.DUPLICATE)
     if record.death is DeathReason.EXPIRED:
         return Claim(record, Outcome.DUPLICATE)
-    if _is_at_prisjakt(record):
-        return Claim(
-            replace(record, status=Status.NOT_CORRECTABLE, settled=wanted), Outcome.NOT_CORRECTABLE
-        )
-    if wanted.void:
-        status = Status.NOT_CORRECTABLE if record.uncertain else Status.NOTHING_TO_REPORT
-        settled = replace(record, status=status, settled=wanted, death=None, dead_since=None)
-        return Claim(settled, Outcome(status))
-    if record.first_try_at is not None and now - record.first_try_at > LAST_FIRST_REPORT:
+    if is_correction(record):
+        if not corrects:
+            return Claim(not_correctable(record, wanted), Outcome.NOT_CORRECTABLE)
+    elif wanted.void:
+        return Claim(nothing_to_report(record, wanted), Outcome.NOTHING_TO_REPORT)
+    elif record.first_try_at is not None and now - record.first_try_at > LAST_FIRST_REPORT:
         return Claim(dead(record, wanted, DeathReason.EXPIRED, record.answer, now), Outcome.DEAD)
-    if lease is None:
-        return Claim(record)
-    return Claim(
-        replace(
-            record,
-            status=Status.WAITING,
-            settled=None,
-            death=None,
-            dead_since=None,
-            token=token,
-            leased_until=now + lease,
-            first_try_at=record.first_try_at or now,
-        )
+    if record.not_before is not None and record.not_before > now:
+        return Claim(record, until=record.not_before)
+    if record.settled is not None:  # it has changed since: a fresh start
+        record = replace(record, tries=0, refusals=0, trying_since=None, alone=False)
+    leased = replace(
+        record,
+        status=Status.WAITING,
+        settled=None,
+        death=None,
+        dead_since=None,
+        token=token,
+        leased_until=now + lease,
+        not_before=None,
+        first_try_at=record.first_try_at or now,
+        trying_since=record.trying_since or now,
     )
+    return Claim(leased, waited=record.not_before is not None)
 
 
-def _is_at_prisjakt(record: Record) -> bool:
+def is_at_prisjakt(record: Record) -> bool:
     """An event of the order is known to be there, ours or another's: never POST it again."""
-    anothers = record.status is Status.ALREADY_AT_PRISJAKT or (
-        record.status is Status.NOT_CORRECTABLE and not record.uncertain
-    )
-    return record.reported is not None or anothers
+    return record.reported is not None or record.anothers
+
+
+def is_correction(record: Record) -> bool:
+    """What is wanted can only be a change of something that is there, or may be."""
+    return is_at_prisjakt(record) or (record.wanted.void and record.uncertain)
+
+
+def needs_proof(record: Record, now: datetime) -> bool:
+    """A correction might insert an event, unless a read shows it: nobody acknowledged it to us, or
+    it is so long ago that Prisjakt may have forgotten it."""
+    forgotten = record.first_try_at is not None and now - record.first_try_at > LAST_FIRST_REPORT
+    return record.reported is None or forgotten
 
 
 def _back_to_reported(record: Record) -> Record:
     """An order that was changed and changed back is no longer outstanding."""
-    if record.status is not Status.NOT_CORRECTABLE:
-        return record
-    return replace(record, status=Status.REPORTED, settled=record.reported)
+    return replace(record, status=Status.REPORTED, settled=record.reported, alone=False)
 
 
 def reported(record: Record, sent: Facts, *, certain: bool) -> Record:
@@ -239,10 +278,40 @@ def reported(record: Record, sent: Facts, *, certain: bool) -> Record:
 
 
 def already_at_prisjakt(record: Record, sent: Facts) -> Record:
-    return replace(_released(record), status=Status.ALREADY_AT_PRISJAKT, settled=sent)
+    return replace(
+        _released(record), status=Status.ALREADY_AT_PRISJAKT, settled=sent, anothers=True
+    )
 
 
-def failed(record: Record, answer: Problem, *, stored: bool, refused: bool) -> Record:
+def not_correctable(record: Record, sent: Facts) -> Record:
+    return replace(_released(record), status=Status.NOT_CORRECTABLE, settled=sent)
+
+
+def correction_refused(record: Record, sent: Facts, answer: Problem) -> Record:
+    """Prisjakt keeps what it has, and does not want the change."""
+    return replace(_released(record), status=Status.CORRECTION_REFUSED, settled=sent, answer=answer)
+
+
+def nothing_to_report(record: Record, sent: Facts) -> Record:
+    return replace(
+        _released(record),
+        status=Status.NOTHING_TO_REPORT,
+        settled=sent,
+        uncertain=False,
+        certain=True,
+        death=None,
+        dead_since=None,
+    )
+
+
+def failed(
+    record: Record,
+    answer: Problem,
+    *,
+    stored: bool,
+    refused: bool,
+    not_before: datetime | None = None,
+) -> Record:
     """A try without success. `stored`: Prisjakt may have kept it all the same. `refused`: it was
     refused while the shop's other orders got through."""
     return replace(
@@ -250,6 +319,8 @@ def failed(record: Record, answer: Problem, *, stored: bool, refused: bool) -> R
         tries=record.tries + 1,
         refusals=record.refusals + (1 if refused else 0),
         uncertain=record.uncertain or stored,
+        certain=record.certain and not stored,
+        not_before=not_before,
         answer=answer,
     )
 
@@ -265,14 +336,23 @@ def dead(record: Record, sent: Facts, death: DeathReason, answer: Problem, now: 
     )
 
 
-def untouched(record: Record) -> Record:
-    """Give the lease back: nothing was sent."""
-    first = record.first_try_at if record.tries or record.uncertain else None
-    return replace(_released(record), first_try_at=first)
+def untouched(record: Record, *, not_before: datetime | None = None, alone: bool = False) -> Record:
+    """Give the lease back: nothing was sent, or nothing that was stored."""
+    tried = record.tries or record.uncertain or is_at_prisjakt(record)
+    return replace(
+        _released(record),
+        not_before=not_before,
+        alone=record.alone or alone,
+        first_try_at=record.first_try_at if tried else None,
+        trying_since=record.trying_since if record.tries else None,
+    )
 
 
 def _released(record: Record) -> Record:
     return replace(record, token=None, leased_until=None)
+
+
+Condition = tuple[str, str, str | int]
 
 
 class Store(Protocol):
@@ -284,11 +364,24 @@ class Store(Protocol):
     def put(self, item: Mapping[str, Any], *, previous: int | None) -> bool:
         """Write the item if its `version` in the table is still `previous` (None: no item)."""
 
+    def update(
+        self,
+        item_key: str,
+        values: Mapping[str, str | int],
+        *,
+        add: Mapping[str, int],
+        only_if: Sequence[Condition],
+    ) -> tuple[bool, Mapping[str, Any]]:
+        """Set `values` and add to numbers in one write, if every (name, `<`, `<=` or `>=`, value)
+        holds; an attribute that is not there is below everything. Returns whether it did, and the
+        item as it then is."""
+
 
 class Ledger:
     """Records in a store, with leases; every change is made on the newest version or not at all."""
 
-    def __init__(self, store: Store, *, lease: timedelta = LEASE) -> None:
+    def __init__(self, store: Store, *, lease: timedelta = LEASE, late: timedelta = LATE) -> None:
+        self.late = late
         self._store = store
         self._lease = lease
 
@@ -297,18 +390,24 @@ class Ledger:
         conversion: Conversion,
         *,
         pixel_id: str,
+        corrects: bool,
         now: datetime,
         token: str,
-        take: bool = True,
     ) -> Claim:
-        """Merge, and take the lease unless nothing may be sent now."""
-        lease = self._lease if take else None
+        """Merge, and take the lease if there is something to send."""
         for _ in range(CONTENTIONS):
             before = self._get(key(conversion.shop, conversion.order_id, conversion.event_name))
             if before is not None and before.token == token:
                 return Claim(before)  # written by a call whose answer was lost
             claim = claimed(
-                before, conversion, pixel_id=pixel_id, now=now, token=token, lease=lease
+                before,
+                conversion,
+                pixel_id=pixel_id,
+                corrects=corrects,
+                now=now,
+                token=token,
+                lease=self._lease,
+                late=self.late,
             )
             if claim.record == before:
                 return claim
@@ -319,34 +418,29 @@ class Ledger:
 
     def settle(self, record: Record, change: Change, now: datetime) -> Record | None:
         """Apply what came of a try, if the lease is still ours; None if it is not."""
+        before: Record | None = record  # as it was claimed: mostly nobody wrote since
         for _ in range(CONTENTIONS):
-            before = self._get(record.key)
             if before is None or before.token != record.token:
                 return None
             after = self._written(change(before), before, now)
             if after is not None:
                 return after
+            before = self._get(record.key)
         raise StorageError("the ledger item is contended")
 
-    def last_success(self, shop: str) -> datetime | None:
-        """When a report of this shop last succeeded, if one has within 90 days."""
-        item = self._store.get(f"shop#{shop}")
-        return _moment(item.get("last_success_at")) if item else None
+    def last_success(self, shop: str, *, correction: bool) -> datetime | None:
+        """When a report or a correction of this shop last succeeded, if one has within 90 days."""
+        item = self._store.get(f"shop#{shop}") or {}
+        return _moment(item.get(_SUCCESSES[correction]))
 
-    def note_success(self, shop: str, now: datetime) -> None:
-        """Only ever moves forward; a lost race is a success just as late."""
-        item = self._store.get(f"shop#{shop}")
-        if item and datetime.fromisoformat(item["last_success_at"]) >= now:
-            return
-        version = int(item["version"]) if item else None
-        self._store.put(
-            {
-                "id": f"shop#{shop}",
-                "version": (version or 0) + 1,
-                "last_success_at": _text(now),
-                "expires_at": _seconds(now + KEPT),
-            },
-            previous=version,
+    def note_success(self, shop: str, now: datetime, *, correction: bool) -> None:
+        """Only ever moves forward."""
+        name, moment = _SUCCESSES[correction], str(_text(now))
+        self._store.update(
+            f"shop#{shop}",
+            {name: moment, "expires_at": _seconds(now + KEPT)},
+            add={},
+            only_if=[(name, "<", moment)],
         )
 
     def _get(self, item_key: str) -> Record | None:
@@ -396,9 +490,13 @@ def to_item(record: Record) -> dict[str, Any]:
         "reported": _facts_item(record.reported) if record.reported else None,
         "certain": record.certain,
         "uncertain": record.uncertain,
+        "anothers": record.anothers,
         "token": record.token,
         "leased_until": _text(record.leased_until),
+        "not_before": _text(record.not_before),
+        "alone": record.alone or None,
         "first_try_at": _text(record.first_try_at),
+        "trying_since": _text(record.trying_since),
         "tries": record.tries,
         "refusals": record.refusals,
         "death": str(record.death) if record.death else None,
@@ -433,9 +531,13 @@ def from_item(item: Mapping[str, Any]) -> Record:
         reported=_facts(item["reported"]) if "reported" in item else None,
         certain=item["certain"],
         uncertain=item["uncertain"],
+        anothers=item.get("anothers", _was_anothers(item)),
         token=item.get("token"),
         leased_until=_moment(item.get("leased_until")),
+        not_before=_moment(item.get("not_before")),
+        alone=item.get("alone", False),
         first_try_at=_moment(item.get("first_try_at")),
+        trying_since=_moment(item.get("trying_since")),
         tries=int(item["tries"]),
         refusals=int(item["refusals"]),
         death=DeathReason(item["death"]) if "death" in item else None,
@@ -448,6 +550,12 @@ def from_item(item: Mapping[str, Any]) -> Record:
             request_id=answer.get("request_id", ""),
         ),
     )
+
+
+def _was_anothers(item: Mapping[str, Any]) -> bool:
+    """Items of version 0.1 say so by their status alone."""
+    not_ours = item["status"] == Status.NOT_CORRECTABLE and not item["uncertain"]
+    return item["status"] == Status.ALREADY_AT_PRISJAKT or (not_ours and "reported" not in item)
 
 
 def _facts_item(facts: Facts) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class Outcome(StrEnum):
     """What became of one order, or of one message about it, in the sender."""
 
     REPORTED = "reported"
+    CORRECTED = "corrected"
+    CORRECTION_REFUSED = "correction_refused"
     ALREADY_AT_PRISJAKT = "already_at_prisjakt"
     NOT_CORRECTABLE = "not_correctable"
     NOTHING_TO_REPORT = "nothing_to_report"

@@ -93,6 +93,10 @@ class Shop:
         """Whom Prisjakt counts requests for: the client id, or the pixel where there is none."""
         return self.prisjakt_client_id or self.pixel_id
 
+    @property
+    def has_credentials(self) -> bool:
+        return self.prisjakt_client_id is not None
+
 
 def unknown_fields(document: Mapping[str, Any]) -> list[str]:
     """Fields that this version does not know: a newer tool's, or a misspelling."""

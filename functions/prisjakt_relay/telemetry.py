@@ -25,6 +25,8 @@ METRICS: Final[Mapping[str, str]] = {
     "unreadable": "Unreadable",
     "foreign_source": "ForeignSources",
     "reported": "Reported",
+    "corrected": "Corrected",
+    "correction_refused": "CorrectionsRefused",
     "already_at_prisjakt": "AlreadyAtPrisjakt",
     "not_correctable": "NotCorrectable",
     "dead": "DeadOrders",

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 
+from prisjakt_relay.local import prisjakt_server
 from prisjakt_relay.local.prisjakt_model import PrisjaktModel
 from prisjakt_relay.local.prisjakt_server import PrisjaktServer, create_app, serve
 
@@ -222,6 +223,172 @@ def test_faults_can_be_taken_back(server: PrisjaktServer) -> None:
     requests.delete(f"{server.address}/_simulated/faults", timeout=SECONDS)
 
     assert (down.status_code, post(server).status_code) == (503, 201)
+
+
+def control(server: PrisjaktServer, method: str, what: str, **body: Any) -> requests.Response:
+    address = f"{server.address}/_simulated/{what}"
+    return requests.request(method, address, timeout=SECONDS, **body)
+
+
+def token(server: PrisjaktServer) -> dict[str, str]:
+    form = {"grant_type": "client_credentials", "client_id": "shop", "client_secret": "secret"}
+    answer = requests.post(server.token_address, data=form, timeout=SECONDS)
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def listed(server: PrisjaktServer, headers: dict[str, str]) -> int:
+    address = f"{server.base_address}/pixels/{PIXEL}/events"
+    return requests.get(address, params=INTERVAL, headers=headers, timeout=SECONDS).status_code
+
+
+def test_events_are_corrected_in_an_array(server: PrisjaktServer) -> None:
+    """PATCH comes through, and 204 has neither a body nor a type."""
+    post(server)
+    corrected = {**event(), "data": {"amount": 1, "currency": "EUR"}}
+    answer = requests.patch(
+        f"{server.base_address}/pixels/{PIXEL}/events",
+        json=[corrected],
+        headers=token(server),
+        timeout=SECONDS,
+    )
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert "Content-Type" not in answer.headers
+    assert [record["data"]["amount"] for record in stored(server)] == [1]
+
+
+def test_clients_are_set_and_anybody_let_in_again(server: PrisjaktServer) -> None:
+    """A role that is not told is that of a shop user."""
+    clients = {"shop": {"secret": "new"}, "press": {"secret": "s", "roles": ["event_publisher"]}}
+    press = {"client-id": "press", "client-secret": "s"}
+
+    assert control(server, "PUT", "clients", json=clients).status_code == 204
+    assert listed(server, PAIR) == 401
+    assert listed(server, {**PAIR, "client-secret": "new"}) == 200
+    assert listed(server, press) == 403
+
+    assert control(server, "PUT", "clients", data="null").status_code == 204
+    assert [listed(server, pair) for pair in (PAIR, press)] == [200, 200]
+
+
+def test_tokens_can_be_made_to_expire(server: PrisjaktServer) -> None:
+    """Those issued so far."""
+    first = token(server)
+    assert listed(server, first) == 200
+
+    assert control(server, "DELETE", "tokens").status_code == 204
+    assert listed(server, first) == 401
+    assert listed(server, token(server)) == 200
+
+
+def test_the_limit_can_be_set(server: PrisjaktServer) -> None:
+    """At once, for the hour that runs too."""
+    post(server)
+
+    assert control(server, "PUT", "limit", json={"hourly": 2}).status_code == 204
+    assert [post(server, str(number)).status_code for number in range(2)] == [201, 429]
+
+
+@pytest.mark.parametrize(
+    ("what", "body"),
+    [
+        *(
+            ("clients", body)
+            for body in [
+                "",
+                "rubbish",
+                "[]",
+                '{"shop": "secret"}',
+                '{"shop": {}}',
+                '{"shop": {"secret": ""}}',
+                '{"": {"secret": "s"}}',
+                '{"shop": {"secret": "s", "role": "admin"}}',
+                '{"shop": {"secret": "s", "roles": ["owner"]}}',
+            ]
+        ),
+        *(
+            ("limit", body)
+            for body in [
+                "",
+                "null",
+                "{}",
+                "10",
+                '{"hourly": -1}',
+                '{"hourly": "10"}',
+                '{"hourly": true}',
+                '{"hourly": 1, "daily": 2}',
+            ]
+        ),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused(
+    server: PrisjaktServer, what: str, body: str
+) -> None:
+    """With what is wrong about it, and nothing changes."""
+    answer = control(server, "PUT", what, data=body)
+
+    assert answer.status_code == 400
+    assert all(problem["msg"] for problem in answer.json())
+    assert listed(server, PAIR) == 200
+
+
+def test_every_request_is_remembered_in_order_with_its_outcome(server: PrisjaktServer) -> None:
+    """Without bodies and secrets; those to the simulation itself do not count."""
+    bearer = token(server)
+    post(server)
+    post(server)
+    listed(server, bearer)
+    listed(server, {})
+    requests.get(f"{server.address}/nothing", headers=PAIR, timeout=SECONDS)
+    stored(server)
+
+    events = f"/click-conversion/pixels/{PIXEL}/events"
+    asked = control(server, "GET", "requests").json()
+    names = ("method", "path", "operation", "status", "client")
+    assert [tuple(one[name] for name in names) for one in asked] == [
+        ("POST", "/oauth2/token", "token", 200, None),
+        ("POST", events, "create-event", 201, None),
+        ("POST", events, "create-event", 409, None),
+        ("GET", events, "get-events", 200, "shop"),
+        ("GET", events, "get-events", 401, None),
+        ("GET", "/nothing", None, 404, "shop"),
+    ]
+    assert {len(one) for one in asked} == {len(names)}
+
+
+def test_a_request_whose_connection_is_cut_has_no_status(server: PrisjaktServer) -> None:
+    """None came to the client, whatever was done."""
+    spoil(server, {"kind": "cut_before"}, {"kind": "cut_after"}, {"kind": "status", "status": 502})
+    for _ in range(2):
+        with pytest.raises(requests.ConnectionError):
+            post(server)
+    post(server)
+
+    asked = control(server, "GET", "requests").json()
+    assert [one["status"] for one in asked] == [None, None, 502]
+
+
+def test_remembered_requests_can_be_forgotten(server: PrisjaktServer) -> None:
+    """A second trial starts as the first did."""
+    post(server)
+
+    assert control(server, "DELETE", "requests").status_code == 204
+    assert control(server, "GET", "requests").json() == []
+
+
+def test_the_last_ten_thousand_requests_are_remembered(
+    model: PrisjaktModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that runs for days does not grow by them; three will do here."""
+    assert prisjakt_server.REQUESTS_KEPT == 10_000
+    monkeypatch.setattr(prisjakt_server, "REQUESTS_KEPT", 3)
+    client = create_app(model).test_client()
+    for number in range(5):
+        client.get(f"/{number}")
+
+    asked = client.get("/_simulated/requests").json
+    assert asked is not None
+    assert [one["path"] for one in asked] == ["/2", "/3", "/4"]
 
 
 def test_a_closed_server_leaves_its_port_to_the_next(model: PrisjaktModel) -> None:

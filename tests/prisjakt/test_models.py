@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -11,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tests.sender.world import BARE_CLICK_ID, CLICK_ID
+from tests.prisjakt.world import BARE_CLICK_ID, CLICK_ID
 
-from prisjakt_relay.prisjakt.models import PurchaseEvent
+from prisjakt_relay.prisjakt.models import Pixel, PurchaseEvent
 
 EVENT: dict[str, Any] = {
     "event_name": "purchase",
@@ -136,3 +138,23 @@ def test_a_test_still_needs_something_like_a_click_id() -> None:
 def test_an_event_cannot_be_changed_after_its_check() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         event().amount = Decimal(-1)  # type: ignore[misc]
+
+
+def test_an_answer_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Pixel(id="1", enabled=True).enabled = False  # type: ignore[misc]
+
+
+def test_answers_cost_nothing_until_one_is_read() -> None:
+    """The sender imports them all at its start, and reads few of them."""
+    code = """
+from pydantic import BaseModel
+from prisjakt_relay.prisjakt import client, models
+found = [each for each in vars(models).values() if isinstance(each, type)]
+built = [each.__name__ for each in found if getattr(each, "__pydantic_complete__", False)]
+print(*sorted(set(built) - {"BaseModel", "_Answer"}))
+"""
+
+    built = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)  # noqa: S603
+
+    assert built.stdout.split() == ["PurchaseEvent"]

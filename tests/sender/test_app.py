@@ -26,7 +26,7 @@ from prisjakt_relay.ledger import LEASE
 from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.local.prisjakt_model import Fault, PrisjaktModel
 from prisjakt_relay.local.prisjakt_server import create_app, serve
-from prisjakt_relay.sender.reporting import ENOUGH_TIME
+from prisjakt_relay.sender.sending import ENOUGH_TIME
 
 MODULE = "prisjakt_relay.sender.app"
 DOCUMENT = {
@@ -120,6 +120,8 @@ def place(embedded_aws: EmbeddedAws, model: PrisjaktModel) -> Iterator[Place]:
                     "QueueUrl"
                 ],
                 "PRISJAKT_URL": server.base_address,
+                "PRISJAKT_TOKEN_URL": server.token_address,
+                "HOURLY_ALLOWANCE": "10000",
             },
             sqs,
             dynamodb,
@@ -242,7 +244,9 @@ def test_a_lease_outlives_the_try_that_it_covers_however_scaled(
 ) -> None:
     ports = start(TIME_SCALE=scale).ports
 
-    claim = ports.ledger.claim(conversion(), pixel_id="pixel", now=START, token="mine")
+    claim = ports.ledger.claim(
+        conversion(), pixel_id="pixel", corrects=False, now=START, token="mine"
+    )
 
     assert claim.record.leased_until == START + lease
     assert lease >= ENOUGH_TIME

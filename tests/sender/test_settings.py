@@ -13,6 +13,8 @@ ENVIRONMENT = {
     "QUEUE_URL": "https://sqs.example/1/queue",
     "DEAD_LETTERS_URL": "https://sqs.example/1/dead-letters",
     "PRISJAKT_URL": "https://api.pj.nu/click-conversion",
+    "PRISJAKT_TOKEN_URL": "https://auth.pj.nu/oauth2/token",
+    "HOURLY_ALLOWANCE": "10000",
 }
 SETTINGS = Settings(
     stack="relay",
@@ -20,6 +22,8 @@ SETTINGS = Settings(
     queue_url="https://sqs.example/1/queue",
     dead_letters_url="https://sqs.example/1/dead-letters",
     prisjakt_url="https://api.pj.nu/click-conversion",
+    token_url="https://auth.pj.nu/oauth2/token",
+    hourly_allowance=10_000,
     time_scale=1.0,
 )
 
@@ -74,6 +78,13 @@ def test_prisjakt_has_an_https_address_or_one_on_this_machine(address: str, read
         "yes",
     ],
 )
-def test_credentials_go_nowhere_else(address: str) -> None:
+@pytest.mark.parametrize("name", ["PRISJAKT_URL", "PRISJAKT_TOKEN_URL"])
+def test_credentials_go_nowhere_else(name: str, address: str) -> None:
     with pytest.raises(SetupError, match="is not an https address"):
-        from_environment(ENVIRONMENT | {"PRISJAKT_URL": address})
+        from_environment(ENVIRONMENT | {name: address})
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "\N{SUPERSCRIPT TWO}", "1_000"])
+def test_an_allowance_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SetupError, match=r"^HOURLY_ALLOWANCE .* whole number from 1"):
+        from_environment(ENVIRONMENT | {"HOURLY_ALLOWANCE": text})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -16,6 +16,7 @@ from decimal import Decimal
 from itertools import count
 from threading import Lock
 from typing import Any
+from urllib.parse import parse_qsl
 
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
@@ -29,12 +30,14 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
 from prisjakt_relay.conversion import Conversion
 from prisjakt_relay.errors import StorageError, UnknownShopError
-from prisjakt_relay.ledger import Ledger, Record, from_item
+from prisjakt_relay.ledger import LATE, Condition, Ledger, Record, from_item
 from prisjakt_relay.local.prisjakt_model import Answer, Call, Event, PrisjaktModel
-from prisjakt_relay.pauses import Pauses
+from prisjakt_relay.prisjakt.auth import Tokens
 from prisjakt_relay.prisjakt.client import PrisjaktClient
 from prisjakt_relay.queues import ConversionQueue, Message
-from prisjakt_relay.sender.reporting import Ports, report
+from prisjakt_relay.rate_limit import RateLimit
+from prisjakt_relay.sender.reporting import report
+from prisjakt_relay.sender.sending import Ports
 from prisjakt_relay.shop import Shops
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
@@ -43,6 +46,8 @@ FUNCTION_SECONDS = 60.0
 
 CLICK_ID = "239cd31f-9d43-4cb4-b8dc-2057fe18c289_1b05fa7f1c34d125"
 BARE_CLICK_ID = "239cd31f-9d43-4cb4-b8dc-2057fe18c289"
+TOKEN_URL = "https://prisjakt.test/oauth2/token"
+CREDENTIALS = {"prisjakt_client_id": "shop-1", "prisjakt_client_secret": "hush-hush-too"}
 PIXELS = {
     "alfa": "36746cdf-cf62-4dff-bc5b-fb2df41ecb4d",
     "beta": "717d5a6d-ccc5-4c29-808c-9eda931d42ca",
@@ -94,7 +99,7 @@ class Trouble:
     first: int
     last: int
     after: bool = False
-    kinds: Collection[str] = ("get", "put", "post", "queue")
+    kinds: Collection[str] = ("get", "put", "update", "post", "queue")
     seen: int = 0
 
     def strikes(self, kind: str) -> bool:
@@ -143,8 +148,30 @@ class MemoryStore:
             self.items[item["id"]] = deepcopy(dict(item))
             return True
 
+    def update(
+        self,
+        item_key: str,
+        values: Mapping[str, str | int],
+        *,
+        add: Mapping[str, int],
+        only_if: Sequence[Condition],
+    ) -> tuple[bool, Mapping[str, Any]]:
+        with self._outside.call("update"), self._lock:
+            item = self.items.get(item_key, {})
+            if not all(_holds(item.get(name), how, value) for name, how, value in only_if):
+                return False, item
+            added = {name: item[name] + by for name, by in add.items()}
+            self.items[item_key] = item | {"id": item_key} | dict(values) | added
+            return True, self.items[item_key]
+
     def records(self) -> list[Record]:
         return [from_item(item) for name, item in self.items.items() if name.startswith("order#")]
+
+
+def _holds(there: Any, comparison: str, value: str | int) -> bool:
+    if there is None:
+        return comparison != ">="
+    return bool({"<": there < value, "<=": there <= value, ">=": there >= value}[comparison])
 
 
 class Transport(BaseAdapter):
@@ -194,14 +221,16 @@ def _refused(request: PreparedRequest) -> RequestsConnectionError:
 
 def _call(request: PreparedRequest) -> Call:
     headers: Mapping[str, str | bytes] = request.headers
+    path, _, query = request.path_url.partition("?")
     return Call(
         method=str(request.method),
-        path=request.path_url,
+        path=path,
+        query=dict(parse_qsl(query)),
         headers={
             name.lower(): value.decode() if isinstance(value, bytes) else value
             for name, value in headers.items()
         },
-        body=request.body if isinstance(request.body, bytes) else b"",
+        body=request.body.encode() if isinstance(request.body, str) else request.body or b"",
     )
 
 
@@ -313,6 +342,7 @@ class World:
             for shop, pixel in PIXELS.items()
         }
         self.secrets_away = False
+        self.allowance = 10_000
         self.random = 0.5
         self.lines: list[Line] = []
         self._tokens = count(1)
@@ -331,10 +361,13 @@ class World:
                 scale=scale,
                 unknown_reads=timedelta(0),
             ),
-            ledger=Ledger(self.store),
-            pauses=Pauses(self.store, scale=scale),
+            ledger=Ledger(self.store, late=LATE * scale),
+            rate_limit=RateLimit(self.store, self.allowance, scale=scale),
             prisjakt=PrisjaktClient(
-                "https://prisjakt.test/click-conversion", session, clock=self.clock
+                "https://prisjakt.test/click-conversion",
+                session,
+                clock=self.clock,
+                tokens=Tokens(TOKEN_URL, session, clock=self.clock),
             ),
             queue=self.queue,
             clock=self.clock,

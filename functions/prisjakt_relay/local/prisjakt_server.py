@@ -1,17 +1,19 @@
 """The simulated Prisjakt API over HTTP: carries out what the model answers, faults included.
 
-Under `/_simulated/`, and not Prisjakt's: what is stored, and which faults are to come.
+Under `/_simulated/`, and not Prisjakt's: what is stored, what was asked, which faults are to come,
+and who may ask how often.
 """
 
 from __future__ import annotations
 
 import socket
+from collections import deque
 from contextlib import suppress
 from threading import Event, Lock, Thread
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from flask import Flask, Response, request
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from prisjakt_relay.local.prisjakt_model import (
@@ -21,12 +23,33 @@ from prisjakt_relay.local.prisjakt_model import (
     Call,
     Fault,
     PrisjaktModel,
+    route,
     to_json,
 )
 
 _STOPPING: Final = "prisjakt_server.stopping"
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+REQUESTS_KEPT: Final = 10_000
 _FAULTS: Final = TypeAdapter(list[Fault], config=ConfigDict(extra="forbid"))
+_Content = TypeVar("_Content")
+_Text = Annotated[str, Field(min_length=1)]
+
+
+class _Client(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    secret: _Text
+    roles: list[Literal["admin", "event_publisher", "shop_user"]] = ["shop_user"]
+
+
+class _Limit(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    hourly: Annotated[int, Field(ge=0)]
+
+
+_CLIENTS: Final[TypeAdapter[dict[_Text, _Client] | None]] = TypeAdapter(dict[_Text, _Client] | None)
+_LIMIT: Final = TypeAdapter(_Limit)
 
 
 def create_app(model: PrisjaktModel) -> Flask:
@@ -35,6 +58,7 @@ def create_app(model: PrisjaktModel) -> Flask:
     app.url_map.merge_slashes = False
     turn = Lock()
     stopping = app.extensions[_STOPPING] = Event()
+    requests: deque[dict[str, object]] = deque(maxlen=REQUESTS_KEPT)
 
     @app.route("/<path:path>", methods=_METHODS)
     def api(path: str) -> Response:
@@ -46,8 +70,19 @@ def create_app(model: PrisjaktModel) -> Flask:
             body=request.get_data(),
             origin=request.host_url.rstrip("/"),
         )
+        found = route(call)
         with turn:
+            client_id = model.client_of(call)
             answer = model.answer(call)
+            requests.append(
+                {
+                    "method": call.method,
+                    "path": call.path,
+                    "operation": found[0].name if found else None,
+                    "status": None if answer.cut else answer.status,
+                    "client": client_id,
+                }
+            )
         overtaken = answer.hang > 0 and stopping.wait(answer.hang)
         return _cut() if overtaken or answer.cut else _response(answer)
 
@@ -65,11 +100,9 @@ def create_app(model: PrisjaktModel) -> Flask:
 
     @app.post("/_simulated/faults")
     def spoil() -> Response:
-        try:
-            faults = _FAULTS.validate_json(request.get_data())
-        except ValidationError as error:
-            problems = error.json(include_url=False, include_input=False)
-            return Response(problems, 400, mimetype="application/json")
+        faults = _content(_FAULTS)
+        if isinstance(faults, Response):
+            return faults
         with turn:
             model.faults.extend(faults)
         return Response(status=204)
@@ -80,7 +113,56 @@ def create_app(model: PrisjaktModel) -> Flask:
             model.faults.clear()
         return Response(status=204)
 
+    @app.get("/_simulated/requests")
+    def asked() -> Response:
+        with turn:
+            listed = list(requests)
+        return Response(to_json(listed), mimetype="application/json")
+
+    @app.delete("/_simulated/requests")
+    def overlook() -> Response:
+        with turn:
+            requests.clear()
+        return Response(status=204)
+
+    @app.put("/_simulated/clients")
+    def admit() -> Response:
+        clients = _content(_CLIENTS)
+        if isinstance(clients, Response):
+            return clients
+        with turn:
+            if clients is None:
+                model.clients = model.roles = None
+            else:
+                model.clients = {name: client.secret for name, client in clients.items()}
+                model.roles = {name: frozenset(client.roles) for name, client in clients.items()}
+        return Response(status=204)
+
+    @app.delete("/_simulated/tokens")
+    def expire() -> Response:
+        with turn:
+            model.expire_tokens()
+        return Response(status=204)
+
+    @app.put("/_simulated/limit")
+    def limit() -> Response:
+        content = _content(_LIMIT)
+        if isinstance(content, Response):
+            return content
+        with turn:
+            model.hourly_limit = content.hourly
+        return Response(status=204)
+
     return app
+
+
+def _content(adapter: TypeAdapter[_Content]) -> _Content | Response:
+    """What the body holds, or the answer that says what is wrong with it."""
+    try:
+        return adapter.validate_json(request.get_data())
+    except ValidationError as error:
+        problems = error.json(include_url=False, include_input=False)
+        return Response(problems, 400, mimetype="application/json")
 
 
 def _response(answer: Answer) -> Response:

@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from prisjakt_relay.errors import SetupError, ShopDocumentError
 from prisjakt_relay.local import artifacts, project
 from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.local.front import Front
-from prisjakt_relay.local.prisjakt_model import PrisjaktModel
+from prisjakt_relay.local.prisjakt_model import TOKEN_PATH, PrisjaktModel
 from prisjakt_relay.local.prisjakt_server import create_app, serve
+from prisjakt_relay.prisjakt.auth import TOKEN_URL
 from prisjakt_relay.sender.settings import prisjakt_address
 from prisjakt_relay.shop import SHOP_NAME, from_document, unknown_fields
 
@@ -85,7 +87,10 @@ class LocalSystem:
             self.outputs = self.aws.deploy(
                 project.root() / "template.yaml",
                 functions,
-                parameters={"PrisjaktUrl": prisjakt_url},
+                parameters={
+                    "PrisjaktUrl": prisjakt_url,
+                    "PrisjaktTokenUrl": _token_address(prisjakt_url),
+                },
                 time_scale=time_scale,
             )
             front = Front(port, "127.0.0.1", port + 2, self.aws.webhooks_path())
@@ -131,6 +136,14 @@ class LocalSystem:
         for closer in reversed(self._closers):
             closer()
         self._closers.clear()
+
+
+def _token_address(prisjakt_url: str) -> str:
+    """Where a Prisjakt of somebody's own gives tokens: on the same host, unless it is the real."""
+    parts = urlsplit(prisjakt_url)
+    if parts.hostname not in ("127.0.0.1", "localhost"):
+        return TOKEN_URL
+    return f"{parts.scheme}://{parts.netloc}{TOKEN_PATH}"
 
 
 def _parsed(message: str) -> Line | None:

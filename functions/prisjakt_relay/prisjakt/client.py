@@ -1,63 +1,90 @@
-"""The client: one method per operation; an answer is a value, or one of a few errors."""
+"""The client: one method per operation; an answer is a value, or one of a few errors.
+
+https://developer.prisjakt.nu/docs/apis/rest/click-api/click-api
+"""
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import parse_qsl, quote, urlencode
 
+from pydantic import BaseModel
 from requests import Response, Session
-from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import ConnectTimeout, RequestException, Timeout
-from urllib3.exceptions import HTTPError, NewConnectionError
+from requests.exceptions import InvalidHeader, RequestException
 
-from prisjakt_relay.errors import (
-    ConflictError,
-    NotAnsweredError,
-    PrisjaktError,
-    Problem,
-    RateLimitedError,
-    RefusedError,
-    RejectedError,
+from prisjakt_relay.conversion import is_click_id, is_test_click_id
+from prisjakt_relay.errors import RefusedError, SetupError
+from prisjakt_relay.prisjakt.answers import (
+    Created,
+    Rate,
+    created,
+    many,
+    no_answer,
+    one,
+    rate,
+    refused,
+)
+from prisjakt_relay.prisjakt.auth import Before, Credentials, HeaderPair, Tokens, nothing
+from prisjakt_relay.prisjakt.intervals import (
+    Totals,
+    bounds,
+    interval,
+    parts,
+    whole_days,
+)
+from prisjakt_relay.prisjakt.models import (
+    Click,
+    Client,
+    Conversion,
+    Event,
+    Pixel,
+    PurchaseSummary,
+    Shop,
+)
+from prisjakt_relay.prisjakt.transport import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    exchange,
+    read_short,
+    session,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from prisjakt_relay.prisjakt.models import PurchaseEvent
 
-CONNECT_SECONDS: Final = 2.0
-READ_SECONDS: Final = 8.0
+__all__ = [
+    "BASE_URL",
+    "BATCH_LIMIT",
+    "CONNECT_SECONDS",
+    "FORMER_BASE_URL",
+    "READ_SECONDS",
+    "HeaderPair",
+    "PrisjaktClient",
+    "session",
+]
 
-LONGEST_PAUSE: Final = 3600.0  # the allowance is by the hour: no answer can mean more
-SHORTEST_PAUSE: Final = 1.0  # less would be another unit or another clock, and hammering
-_POINT_IN_TIME_MS: Final = 10**11  # as a duration three years, as a point in time 1973
-_POINT_IN_TIME_SECONDS: Final = 10**9  # as a duration in ms eleven days, as a point in time 2001
-_TEXT_LIMIT: Final = 300
-_FIELDS_LIMIT: Final = 20
-_BODY_LIMIT: Final = 64 * 1024
+BASE_URL: Final = "https://api.pj.nu/click-conversion"
+FORMER_BASE_URL: Final = "https://api.schibsted.com/prisjakt/click"
 
+BATCH_LIMIT: Final = 100
 
-@dataclass(frozen=True, slots=True)
-class HeaderPair:
-    """The credentials of the older pages, sent with every request."""
+_ROLES: Final = frozenset({"event_publisher", "shop_user"})
+_SHOP_LIMIT: Final = 999_999
 
-    client_id: str
-    client_secret: str
-
-    def headers(self) -> dict[str, str]:
-        return {"client-id": self.client_id, "client-secret": self.client_secret}
-
-    def __repr__(self) -> str:
-        return f"HeaderPair(client_id={self.client_id!r})"
+M = TypeVar("M", bound=BaseModel)
 
 
 class PrisjaktClient:
-    """Requests to one base address. Never follows redirects, never retries, verifies TLS."""
+    """Requests to one base address. Follows no redirects, repeats nothing but a 401, verifies TLS.
+
+    Every method raises a `PrisjaktError` for what is no success, a `ValueError` for an argument
+    that cannot be sent, and a `SetupError` where credentials are needed and none are given.
+    """
 
     def __init__(
         self,
@@ -65,162 +92,206 @@ class PrisjaktClient:
         session: Session,
         *,
         clock: Callable[[], datetime],
+        tokens: Tokens | None = None,
+        credentials: Credentials | None = None,
+        before: Before = nothing,
         timeout: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
     ) -> None:
+        self.rate: Rate | None = None
         self._base_url = base_url.rstrip("/")
         self._session = session
         self._clock = clock
+        self._tokens = tokens
+        self._credentials = credentials
+        self._before = before
         self._timeout = timeout
 
-    def create_event(
-        self, pixel_id: str, event: PurchaseEvent, credentials: HeaderPair | None = None
-    ) -> None:
-        """POST one event: returns if Prisjakt stored it, raises a `PrisjaktError` otherwise.
+    def using(self, credentials: Credentials | None, before: Before = nothing) -> PrisjaktClient:
+        """The same client with other credentials: connections and tokens are shared."""
+        other = copy.copy(self)
+        other.rate, other._credentials, other._before = None, credentials, before
+        return other
 
-        Needs no credentials; `credentials` are for shops whose set-up still has the header pair.
+    def create_event(self, pixel_id: str, event: PurchaseEvent) -> None:
+        """POST one event: returns if Prisjakt stored it.
+
+        Needs no credentials, and never waits for a token; a header pair is sent along.
         """
-        self._request(
-            "POST",
-            f"/pixels/{pixel_id}/events",
-            body=event.to_json(),
-            headers=credentials.headers() if credentials else {},
+        pair = self._credentials if isinstance(self._credentials, HeaderPair) else None
+        path = f"/pixels/{_uuid('pixel_id', pixel_id)}/events"
+        read_short(self._ask("POST", path, pair.headers() if pair else {}, event.to_json()))
+
+    def create_or_update_events(self, pixel_id: str, events: Sequence[PurchaseEvent]) -> None:
+        """PATCH 1 to 100 events: one with a known external id takes the place of the stored one."""
+        if not 1 <= len(events) <= BATCH_LIMIT:
+            raise ValueError(f"events: expected 1 to {BATCH_LIMIT}, got {len(events)}")
+        body = b"[" + b",".join(event.to_json() for event in events) + b"]"
+        read_short(
+            self._authorised("PATCH", f"/pixels/{_uuid('pixel_id', pixel_id)}/events", body=body)
         )
 
-    def _request(
-        self, method: str, path: str, *, body: bytes, headers: Mapping[str, str]
+    def events(
+        self, pixel_id: str, start: datetime, end: datetime, *, event_name: str | None = None
+    ) -> Iterator[Event]:
+        """All events of an interval of any length, newest first, each once."""
+        path = f"/pixels/{_uuid('pixel_id', pixel_id)}/events"
+        query = {} if event_name is None else {"event_name": event_name}
+        pages = self._pages(Event, path, parts(*interval(start, end)), query)
+        return _unique(pages, lambda event: event.id)
+
+    def conversions(self, pixel_id: str, start: datetime, end: datetime) -> Iterator[Conversion]:
+        """All purchases of an interval with the clicks that led to them, in the order answered."""
+        path = f"/pixels/{_uuid('pixel_id', pixel_id)}/conversions"
+        pages = self._pages(Conversion, path, parts(*interval(start, end)), {})
+        return _unique(pages, lambda each: (each.purchase.id, each.purchase.timestamp))
+
+    def purchase_summary(self, pixel_id: str, start: datetime, end: datetime) -> PurchaseSummary:
+        """Numbers and sums of an interval of any length, per day of Stockholm and in total."""
+        path = f"/pixels/{_uuid('pixel_id', pixel_id)}/purchase-summary"
+        totals = Totals()
+        for part in whole_days(*interval(start, end)):
+            response = self._authorised("GET", path, query=bounds(*part))
+            totals.add(one(PurchaseSummary, response), part[0])
+        return totals.summary()
+
+    def event(self, event_id: str) -> Event:
+        return self._get(Event, f"/events/{_uuid('event_id', event_id)}")
+
+    def click(self, click_id: str) -> Click:
+        """The click behind a click id, signed or not."""
+        if not is_click_id(click_id):
+            raise ValueError("click_id: expected a UUID, with or without its signature")
+        return self._get(Click, f"/clicks/{click_id.partition('_')[0]}")
+
+    def pixel(self, pixel_id: str) -> Pixel:
+        return self._get(Pixel, f"/pixels/{_uuid('pixel_id', pixel_id)}")
+
+    def update_pixel(self, pixel_id: str, *, enabled: bool) -> None:
+        body = json.dumps({"enabled": enabled}).encode()
+        read_short(self._authorised("PATCH", f"/pixels/{_uuid('pixel_id', pixel_id)}", body=body))
+
+    def client(self, client_id: str) -> Client:
+        if client_id in ("", ".", ".."):
+            raise ValueError("client_id: expected the id of a client")
+        return self._get(Client, f"/clients/{quote(client_id, safe='', errors='replace')}")
+
+    def create_client(self, shop_id: int, roles: Collection[str]) -> Created:
+        """A new client of a shop; only an `admin` may ask for it."""
+        if not roles or not _ROLES.issuperset(roles):
+            raise ValueError(f"roles: expected some of {', '.join(sorted(_ROLES))}")
+        body = json.dumps({"roles": sorted(roles)}).encode()
+        return created(self._authorised("POST", f"/shops/{_shop(shop_id)}/clients", body=body))
+
+    def create_pixel(self, shop_id: int) -> Created:
+        return created(self._authorised("POST", f"/shops/{_shop(shop_id)}/pixels"))
+
+    def pixels(self, shop_id: int) -> list[Pixel]:
+        return many(Pixel, self._authorised("GET", f"/shops/{_shop(shop_id)}/pixels"))
+
+    def shop(self, shop_id: int) -> Shop:
+        return self._get(Shop, f"/shops/{_shop(shop_id)}")
+
+    def _get(self, model: type[M], path: str) -> M:
+        return one(model, self._authorised("GET", path))
+
+    def _pages(
+        self,
+        model: type[M],
+        path: str,
+        intervals: Iterator[tuple[datetime, datetime]],
+        query: Mapping[str, str],
+    ) -> Iterator[M]:
+        """Follow the links to each next page, by their query alone: the host is ours to say."""
+        for part in intervals:
+            asked: list[dict[str, str]] = []
+            wanted = {**bounds(*part), **query}
+            while wanted not in asked:
+                asked.append(wanted)
+                response = self._authorised("GET", path, query=wanted)
+                elements = many(model, response)
+                yield from elements
+                link = response.links.get("next")
+                if link is None or not elements:
+                    break
+                wanted = wanted | dict(parse_qsl(link["url"].partition("?")[2].partition("#")[0]))
+
+    def _authorised(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
     ) -> Response:
+        """Ask with credentials; a token that is refused is renewed once."""
+        if query:
+            path += f"?{urlencode(query)}"
+        credentials, tokens = self._credentials, self._tokens
+        if credentials is None:
+            raise SetupError(
+                "Prisjakt wants credentials for this: give the client an OAuth or a HeaderPair "
+                "with the id and secret from Business Center, Integrations."
+            )
+        if isinstance(credentials, HeaderPair):
+            return self._ask(method, path, credentials.headers(), body)
+        if tokens is None:
+            raise SetupError("OAuth credentials need tokens: give the client a Tokens.")
+        token = tokens.get(credentials, self._before)
         try:
-            response = self._session.request(
+            return self._ask(method, path, _bearer(token), body)
+        except RefusedError as error:
+            if error.problem.status != 401:
+                raise
+        tokens.forget(credentials, token)
+        token = tokens.get(credentials, self._before)
+        return self._ask(method, path, _bearer(token), body)
+
+    def _ask(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Response:
+        """One request; the answer's body is still to be read if it is a success."""
+        self._before(True)
+        content = {} if body is None else {"content-type": "application/json"}
+        try:
+            response = exchange(
+                self._session,
                 method,
                 self._base_url + path,
                 data=body,
-                headers={
-                    "accept": "application/json",
-                    "content-type": "application/json",
-                    # As bytes: a text outside Latin-1 would break off as no RequestException.
-                    **{name: value.encode(errors="replace") for name, value in headers.items()},
-                },
+                headers={"accept": "application/json", **content, **headers},
                 timeout=self._timeout,
-                allow_redirects=False,
-                hooks={"response": _stay_here},
-                stream=True,
             )
+        except InvalidHeader as error:
+            raise no_answer(error) from None  # its text shows the header
         except RequestException as error:
-            raise _no_answer(error) from error
-        refused = refusal(response.status_code, response.headers, _json(response), self._clock())
-        if refused is not None:
-            raise refused
+            raise no_answer(error) from error
+        now = self._clock()
+        self.rate = rate(response.headers, now) or self.rate
+        refusal = refused(response, now)
+        if refusal is not None:
+            raise refusal
         return response
 
 
-def _stay_here(response: Response, *_: object, **__: object) -> Response:
-    """requests parses a redirect's target even if it does not follow it, and breaks off on some."""
-    response.headers.pop("Location", None)
-    return response
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
 
 
-def session() -> Session:
-    """A session with neither proxies nor credentials of the environment, and without cookies."""
-    fresh = Session()
-    fresh.trust_env = False
-    fresh.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    return fresh
+def _uuid(name: str, value: str) -> str:
+    if not is_test_click_id(value):
+        raise ValueError(f"{name}: expected a UUID")
+    return value
 
 
-def refusal(
-    status: int, headers: Mapping[str, str], body: object, now: datetime
-) -> PrisjaktError | None:
-    """What an answer means: None for success, otherwise the error to raise."""
-    if 200 <= status < 300:
-        return None
-    problem = _problem(status, body)
-    if status == 409:
-        return ConflictError(problem)
-    if status in (400, 413, 422):
-        return RejectedError(problem)
-    if status == 429:
-        return RateLimitedError(problem, pause(headers, now))
-    if 400 <= status < 500 and status not in (408, 425):
-        return RefusedError(problem)
-    return NotAnsweredError(problem, sent=True)
+def _shop(shop_id: int) -> int:
+    if type(shop_id) is not int or not 1 <= shop_id <= _SHOP_LIMIT:
+        raise ValueError(f"shop_id: expected a number from 1 to {_SHOP_LIMIT}")
+    return shop_id
 
 
-def pause(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The wait in seconds that the headers ask for, at most an hour; None if they do not.
-
-    `X-RateLimit-Reset` is in milliseconds, by its text a point in time, by its sample a duration:
-    the size tells, also a point in time in seconds, which others send. `Retry-After` is in seconds
-    or a date. The longer one counts; less than a second, or a moment gone by, asks for nothing.
-    """
-    waits: list[float] = []
-    with contextlib.suppress(KeyError, ValueError):
-        reset = float(headers["X-RateLimit-Reset"])
-        if reset >= _POINT_IN_TIME_MS:
-            waits.append(reset / 1000 - now.timestamp())
-        elif reset >= _POINT_IN_TIME_SECONDS:
-            waits.append(reset - now.timestamp())
-        else:
-            waits.append(reset / 1000)
-    retry_after = headers.get("Retry-After", "")
-    with contextlib.suppress(ValueError):
-        waits.append(float(retry_after))
-    with contextlib.suppress(ValueError, TypeError, OverflowError):
-        date = parsedate_to_datetime(retry_after)
-        date = date if date.tzinfo else date.replace(tzinfo=UTC)
-        waits.append((date - now).total_seconds())
-    asked = [wait for wait in waits if wait >= SHORTEST_PAUSE]  # which a NaN is not
-    return min(max(asked), LONGEST_PAUSE) if asked else None
-
-
-def _no_answer(error: RequestException) -> NotAnsweredError:
-    problem = Problem(title=type(error).__name__)
-    if isinstance(error, ConnectTimeout):
-        return NotAnsweredError(problem, sent=False, timed_out=True)
-    cause = error.args[0] if isinstance(error, RequestsConnectionError) and error.args else None
-    if isinstance(error, Timeout):
-        return NotAnsweredError(problem, sent=True, timed_out=True)
-    connected = not isinstance(getattr(cause, "reason", None), NewConnectionError)
-    return NotAnsweredError(problem, sent=connected)
-
-
-def _json(response: Response) -> object:
-    """The body, if it is short JSON; the status counts even if the body never comes."""
-    try:
-        body = response.raw.read(_BODY_LIMIT, decode_content=True)
-    except (HTTPError, OSError):
-        response.close()
-        return None
-    if len(body) == _BODY_LIMIT:
-        response.close()  # whatever else there is will not be read
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _problem(status: int, body: object) -> Problem:
-    """RFC 7807 as Prisjakt writes it; tolerant, and cut to a length that fits a log line."""
-    fields = _members(body)
-    context = _members(fields.get("context"))
-    errors = list(_members(fields.get("field_errors")).items())[:_FIELDS_LIMIT]
-    return Problem(
-        status=status,
-        title=_text(fields.get("title")),
-        detail=_text(fields.get("detail")),
-        field_errors={_text(name) or "event": _message(error) for name, error in errors},
-        request_id=_text(context.get("request-id") or context.get("request_id")),
-    )
-
-
-def _members(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _message(error: object) -> str:
-    return _text(error.get("message") if isinstance(error, dict) else error)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        return ""
-    return value[:_TEXT_LIMIT].encode(errors="replace").decode()  # lone surrogates cannot be kept
+def _unique(elements: Iterator[M], key: Callable[[M], object]) -> Iterator[M]:
+    seen: set[object] = set()
+    for element in elements:
+        if (identity := key(element)) not in seen:
+            seen.add(identity)
+            yield element

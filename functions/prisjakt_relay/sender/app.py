@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 from prisjakt_relay import aws
-from prisjakt_relay.ledger import LEASE, Ledger
-from prisjakt_relay.pauses import Pauses
+from prisjakt_relay.ledger import LATE, LEASE, Ledger
+from prisjakt_relay.prisjakt.auth import Tokens
 from prisjakt_relay.prisjakt.client import PrisjaktClient, session
 from prisjakt_relay.queues import ConversionQueue, Message
-from prisjakt_relay.sender.reporting import ENOUGH_TIME, Ports, report
+from prisjakt_relay.rate_limit import RateLimit
+from prisjakt_relay.sender.reporting import report
+from prisjakt_relay.sender.sending import ENOUGH_TIME, Ports
 from prisjakt_relay.sender.settings import from_environment
 from prisjakt_relay.shop import Shops, secrets_reader
 from prisjakt_relay.tables import DynamoStore
@@ -37,6 +39,7 @@ def clock() -> datetime:
 settings = from_environment()
 telemetry = Telemetry("sender", settings.stack, clock)
 store = DynamoStore(aws.Service("dynamodb"), settings.table, clock=clock, sleep=time.sleep)
+http = session()
 ports = Ports(
     shops=Shops(
         secrets_reader(
@@ -47,9 +50,18 @@ ports = Ports(
         scale=settings.time_scale,
         unknown_reads=timedelta(0),  # nobody invents names on our own queue
     ),
-    ledger=Ledger(store, lease=max(LEASE * settings.time_scale, SHORTEST_LEASE)),
-    pauses=Pauses(store, scale=settings.time_scale),
-    prisjakt=PrisjaktClient(settings.prisjakt_url, session(), clock=clock),
+    ledger=Ledger(
+        store,
+        lease=max(LEASE * settings.time_scale, SHORTEST_LEASE),
+        late=LATE * settings.time_scale,
+    ),
+    rate_limit=RateLimit(store, settings.hourly_allowance, scale=settings.time_scale),
+    prisjakt=PrisjaktClient(
+        settings.prisjakt_url,
+        http,
+        clock=clock,
+        tokens=Tokens(settings.token_url, http, clock=clock),
+    ),
     queue=ConversionQueue(aws.Service("sqs"), settings.queue_url, settings.dead_letters_url),
     clock=clock,
     random=random.random,

@@ -18,6 +18,8 @@ class Settings:
     queue_url: str
     dead_letters_url: str
     prisjakt_url: str
+    token_url: str
+    hourly_allowance: int
     time_scale: float
 
 
@@ -40,5 +42,13 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         queue_url=required(environment, "QUEUE_URL"),
         dead_letters_url=required(environment, "DEAD_LETTERS_URL"),
         prisjakt_url=prisjakt_address(required(environment, "PRISJAKT_URL")),
+        token_url=prisjakt_address(required(environment, "PRISJAKT_TOKEN_URL")),
+        hourly_allowance=_allowance(required(environment, "HOURLY_ALLOWANCE")),
         time_scale=time_scale(environment),
     )
+
+
+def _allowance(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise SetupError(f"HOURLY_ALLOWANCE {text!r} is not a whole number from 1; correct it")
+    return int(text)
