@@ -11,22 +11,25 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from itertools import count
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count, permutations
 from typing import Any
 
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
+from prisjakt_relay.local import project
 from prisjakt_relay.local.deliveries import RECORDED_UNTIL, Delivery
-from prisjakt_relay.local.prisjakt_model import Fault
+from prisjakt_relay.local.prisjakt_model import Answer, Call, Fault
 from prisjakt_relay.local.system import LocalSystem, sample_shops
 
 PORT = 18787
 SECONDS = 60.0
 
 Lines = list[dict[str, Any]]
+CREDENTIALS = {"prisjakt_client_id": "shop-1", "prisjakt_client_secret": "not-so-secret"}
 MARKERS = ("Testsson", "test@example", "Testgatan", "0701234567", "Kaffebryggare")
 
 
@@ -37,8 +40,17 @@ def lines() -> Lines:
 
 
 @pytest.fixture(scope="module")
-def system(lines: Lines) -> Iterator[LocalSystem]:
+def pixels() -> dict[str, str]:
+    """The pixel of each shop, which is how Prisjakt tells them apart."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def system(lines: Lines, pixels: dict[str, str]) -> Iterator[LocalSystem]:
     shops: dict[str, Any] = sample_shops()
+    for name in ("waiting", "changing", "spoilt"):
+        shops[name] = shops["demo-shopify"] | CREDENTIALS | {"pixel_id": str(uuid.uuid4())}
+    pixels.update({name: shop["pixel_id"] for name, shop in shops.items()})
     for fault in FAULTS:
         shops[f"fault-{fault}"] = shops["demo-shopify"] | {"pixel_id": str(uuid.uuid4())}
     with LocalSystem(
@@ -274,6 +286,168 @@ def test_a_rejected_event_is_dead_with_its_field_errors_and_others_go_through(
     assert [item["order_id"]["S"] for item in dead["Items"]] == [bad]
 
 
+class Counted:
+    """How many writes a pixel is sent, and of how many events each."""
+
+    def __init__(self, system: LocalSystem, pixel_id: str) -> None:
+        assert system.model is not None
+        self.sizes: list[int] = []
+        self._model = system.model
+        self._pixel_id = pixel_id
+
+    def __enter__(self) -> list[int]:
+        real = self._model.answer
+
+        def answer(call: Call) -> Answer:
+            if self._pixel_id in call.path and call.method in ("POST", "PATCH"):
+                body = json.loads(call.body)
+                self.sizes.append(len(body) if isinstance(body, list) else 1)
+            return real(call)
+
+        self._model.answer = answer  # type: ignore[method-assign]
+        return self.sizes
+
+    def __exit__(self, *_: object) -> None:
+        del self._model.answer
+
+
+def at_pixel(system: LocalSystem, pixel_id: str) -> list[Any]:
+    assert system.model is not None
+    return [event for event in list(system.model.events.values()) if event.pixel_id == pixel_id]
+
+
+def put_on_the_queue(system: LocalSystem, shop: str, number: int) -> list[str]:
+    """Conversions that wait in full batches."""
+    message = json.loads((project.root() / "events" / "queue" / "conversion-1.json").read_text())
+    ids = [str(next(_ids)) for _ in range(number)]
+    for start in range(0, number, 10):
+        entries = [
+            {
+                "Id": one,
+                "MessageBody": json.dumps(
+                    message | {"shop": shop, "order_id": one, "order_reference": one}
+                ),
+                "MessageGroupId": shop,
+            }
+            for one in ids[start : start + 10]
+        ]
+        system.aws.client("sqs").send_message_batch(
+            QueueUrl=system.outputs["QueueUrl"], Entries=entries
+        )
+    return ids
+
+
+def test_200_waiting_orders_go_in_a_few_requests(
+    system: LocalSystem,
+    post: Callable[..., tuple[int, Any]],
+    samples: dict[str, Delivery],
+    pixels: dict[str, str],
+) -> None:
+    """Prisjakt is away while they are bought; then each arrives once, in at most 60 writes."""
+    sample, pixel_id = samples["shopify/orders-create-paid"], pixels["waiting"]
+    assert system.model is not None
+    away = Fault(kind="status", status=503, times=10**6, pixel_id=pixel_id)
+    system.model.faults.append(away)
+    ids = set()
+    for _ in range(200):
+        order_id, body = fresh(sample)
+        assert post("/webhooks/shopify/waiting", body, signed(sample, body))[0] == 200
+        ids.add(order_id)
+    with Counted(system, pixel_id) as sizes:
+        system.model.faults.remove(away)
+        wait_for(lambda: len(at_pixel(system, pixel_id)) >= 200, "200 orders reported")
+        wait_for(lambda: queue_is_empty(system), "an empty queue")
+
+    assert len(sizes) <= 60, sizes
+    assert sorted(e.external_event_id for e in at_pixel(system, pixel_id)) == sorted(ids)
+
+
+def test_200_orders_in_full_batches_take_ten_requests_at_most(
+    system: LocalSystem, pixels: dict[str, str]
+) -> None:
+    lambdas = system.aws.client("lambda")
+    (mapping,) = lambdas.list_event_source_mappings()["EventSourceMappings"]
+    lambdas.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    with Counted(system, pixels["waiting"]) as sizes:
+        ids = put_on_the_queue(system, "waiting", 200)
+        lambdas.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+        wait_for(lambda: all(held(system, one) for one in ids), "200 orders reported")
+        wait_for(lambda: queue_is_empty(system), "an empty queue")
+
+    assert len(sizes) <= 10, sizes
+    assert [len(held(system, one)) for one in ids] == [1] * 200
+
+
+def test_one_bad_event_among_many_is_dead_and_the_others_arrive(
+    system: LocalSystem, pixels: dict[str, str]
+) -> None:
+    assert system.model is not None
+    refused = {"title": "No", "status": 400, "field_errors": {"x": {"message": "odd", "value": 1}}}
+    bad = str(int(next(_ids)) + 50)  # one of the hundred that follow
+    system.model.faults.append(
+        Fault(kind="status", status=400, times=10**6, external_event_id=bad, body=refused)
+    )
+    ids = put_on_the_queue(system, "spoilt", 100)
+
+    wait_for(lambda: len(at_pixel(system, pixels["spoilt"])) >= 99, "99 orders reported")
+    wait_for(lambda: queue_is_empty(system), "an empty queue")
+
+    assert sorted(set(ids) - {bad}) == sorted(
+        event.external_event_id for event in at_pixel(system, pixels["spoilt"])
+    )
+    item = ledger_item(system, "spoilt", bad)
+    assert item["status"] == {"S": "dead"}
+    assert item["answer"]["M"]["field_errors"] == {"M": {"x": {"S": "odd"}}}
+
+
+LIFE: dict[str, dict[str, Any]] = {
+    "bought": {},
+    "edited": {"current_total_price": "1200.00", "updated_at": "+1"},
+    "partly refunded": {
+        "current_total_price": "700.00",
+        "financial_status": "partially_refunded",
+        "updated_at": "+2",
+    },
+    "cancelled": {"cancelled_at": "+3", "updated_at": "+3"},
+}
+
+
+@pytest.mark.parametrize("last", ["partly refunded", "cancelled"])
+def test_a_changed_order_ends_at_its_net_amount_in_every_order_of_arrival(
+    last: str,
+    system: LocalSystem,
+    post: Callable[..., tuple[int, Any]],
+    samples: dict[str, Delivery],
+) -> None:
+    sample = samples["shopify/orders-create-paid"]
+    changes = list(LIFE)[: list(LIFE).index(last) + 1]
+    now = datetime.now(UTC).replace(microsecond=0)
+    orders: dict[str, tuple[str, ...]] = {}
+    for arrival in permutations(changes[-3:]):
+        order_id = str(next(_ids))
+        orders[order_id] = arrival
+        for name in arrival:
+            moved = {
+                field: (now + timedelta(minutes=int(value))).isoformat()
+                if value.startswith("+")
+                else value
+                for field, value in LIFE[name].items()
+            }
+            _, body = fresh(sample, **({"updated_at": now.isoformat()} | moved))
+            body = json.dumps(json.loads(body) | {"id": int(order_id)}).encode()
+            answer = post("/webhooks/shopify/changing", body, signed(sample, body))
+            assert answer[1]["outcome"] == "queued"
+
+    wait_for(lambda: queue_is_empty(system), "an empty queue")
+    for order_id, arrival in orders.items():
+        events = held(system, order_id)
+        amounts = [event.amount for event in events]
+        if last == "cancelled":
+            assert amounts in ([], [0]), arrival
+        else:
+            assert amounts == [Decimal("700")], arrival
+
+
 def test_a_rotated_secret_works_at_once(
     system: LocalSystem, post: Callable[..., tuple[int, Any]], samples: dict[str, Delivery]
 ) -> None:
@@ -441,8 +615,6 @@ def test_an_unreadable_message_is_set_aside(system: LocalSystem) -> None:
 
 
 def test_messages_of_every_version_are_still_reported(system: LocalSystem) -> None:
-    from prisjakt_relay.local import project
-
     files = sorted((project.root() / "events" / "queue").glob("*.json"))
     assert files
     for file in files:

@@ -43,6 +43,46 @@ OF_THE_API = [operation for operation in OPERATIONS if operation.name != "token"
 FOR_CLIENTS = [operation for operation in OPERATIONS if operation.role is not None]
 FOR_A_ROLE = [operation for operation in OPERATIONS if operation.role]
 WITH_AN_ID = [operation for operation in OPERATIONS if "{" in operation.path]
+ADMIN = {"client-id": "admin", "client-secret": "secret"}
+PUBLISHER = {"client-id": "publisher", "client-secret": "secret"}
+SHOP = 123456
+SPRING = {"from": "2026-02-15T00:00:00Z", "to": "2026-04-15T00:00:00Z"}
+JSON_TYPE = {"content-type": "application/json"}
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+OF_THE_API = [operation for operation in OPERATIONS if operation.name != "token"]
+FOR_CLIENTS = [operation for operation in OPERATIONS if operation.role is not None]
+FOR_A_ROLE = [operation for operation in OPERATIONS if operation.role]
+WITH_AN_ID = [operation for operation in OPERATIONS if "{" in operation.path]
+ADMIN = {"client-id": "admin", "client-secret": "secret"}
+PUBLISHER = {"client-id": "publisher", "client-secret": "secret"}
+SHOP = 123456
+SPRING = {"from": "2026-02-15T00:00:00Z", "to": "2026-04-15T00:00:00Z"}
+JSON_TYPE = {"content-type": "application/json"}
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+OF_THE_API = [operation for operation in OPERATIONS if operation.name != "token"]
+FOR_CLIENTS = [operation for operation in OPERATIONS if operation.role is not None]
+FOR_A_ROLE = [operation for operation in OPERATIONS if operation.role]
+WITH_AN_ID = [operation for operation in OPERATIONS if "{" in operation.path]
+ADMIN = {"client-id": "admin", "client-secret": "secret"}
+PUBLISHER = {"client-id": "publisher", "client-secret": "secret"}
+SHOP = 123456
+SPRING = {"from": "2026-02-15T00:00:00Z", "to": "2026-04-15T00:00:00Z"}
+JSON_TYPE = {"content-type": "application/json"}
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+OF_THE_API = [operation for operation in OPERATIONS if operation.name != "token"]
+FOR_CLIENTS = [operation for operation in OPERATIONS if operation.role is not None]
+FOR_A_ROLE = [operation for operation in OPERATIONS if operation.role]
+WITH_AN_ID = [operation for operation in OPERATIONS if "{" in operation.path]
+ADMIN = {"client-id": "admin", "client-secret": "secret"}
+PUBLISHER = {"client-id": "publisher", "client-secret": "secret"}
+SHOP = 123456
+SPRING = {"from": "2026-02-15T00:00:00Z", "to": "2026-04-15T00:00:00Z"}
+JSON_TYPE = {"content-type": "application/json"}
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+OF_THE_API = [operation for operation in OPERATIONS if operation.name != "token"]
+FOR_CLIENTS = [operation for operation in OPERATIONS if operation.role is not None]
+FOR_A_ROLE = [operation for operation in OPERATIONS if operation.role]
+WITH_AN_ID = [operation for operation in OPERATIONS if "{" in operation.path]
 ABSENT = object()
 
 
@@ -188,6 +228,274 @@ def by_name(operation: Operation) -> str:
 @pytest.fixture
 def strict(build: Callable[..., PrisjaktModel]) -> PrisjaktModel:
     """Nothing springs up: there are a pixel with an event, a shop without pixel, three clients."""
+    model = build(
+        any_pixel=False,
+        pixels=[PIXEL],
+        shops={SHOP: Shop()},
+        clients={"shop": "secret", "admin": "secret", "publisher": "secret"},
+        roles={"admin": {"admin"}, "publisher": {"event_publisher"}},
+    )
+    assert post(model, event(external_event_id="seed")).status == 201
+    return model
+
+
+def ask(
+    model: PrisjaktModel,
+    name: str,
+    body: object = None,
+    *,
+    query: Mapping[str, str] = SPRING,
+    headers: Mapping[str, str] = PAIR,
+    **ids: object,
+) -> Answer:
+    """Call an operation by its name; the ids in its path are those of things that are there."""
+    operation = BY_NAME[name]
+    known = {
+        "pixel_id": PIXEL,
+        "event_id": "id-1",
+        "click_id": UUID,
+        "client_id": "shop",
+        "shop_id": SHOP,
+    }
+    return model.answer(
+        Call(
+            method=operation.method,
+            path=operation.path.format(**(known | ids)),
+            query=query,
+            headers={**JSON_TYPE, **headers},
+            body=body if isinstance(body, bytes) else to_json(body).encode(),
+        )
+    )
+
+
+def ask_well(
+    model: PrisjaktModel,
+    operation: Operation,
+    headers: Mapping[str, str] | None = None,
+    **ids: object,
+) -> Answer:
+    """Call an operation with what it wants, by default as a client that may."""
+    form = {"grant_type": "client_credentials", "client_id": "shop", "client_secret": "secret"}
+    bodies: dict[str, object] = {
+        "create-event": event(),
+        "create-events": [event()],
+        "token": urlencode(form).encode(),
+        "update-pixel": {"enabled": True},
+        "create-shop-client": {"roles": ["shop_user"]},
+    }
+    if headers is None:
+        headers = ADMIN if operation.role == "admin" else PAIR
+    return ask(model, operation.name, bodies.get(operation.name), headers=headers, **ids)
+
+
+def by_name(operation: Operation) -> str:
+    return operation.name
+
+
+@pytest.fixture
+def strict(build: Callable[..., PrisjaktModel]) -> PrisjaktModel:
+    """Nothing springs up here: one pixel with one event, one shop without a pixel, three clients."""
+    model = build(
+        any_pixel=False,
+        pixels=[PIXEL],
+        shops={SHOP: Shop()},
+        clients={"shop": "secret", "admin": "secret", "publisher": "secret"},
+        roles={"admin": {"admin"}, "publisher": {"event_publisher"}},
+    )
+    assert post(model, event(external_event_id="seed")).status == 201
+    return model
+
+
+def ask(
+    model: PrisjaktModel,
+    name: str,
+    body: object = None,
+    *,
+    query: Mapping[str, str] = SPRING,
+    headers: Mapping[str, str] = PAIR,
+    **ids: object,
+) -> Answer:
+    """Call an operation by its name; the ids in its path are those of things that are there."""
+    operation = BY_NAME[name]
+    known = {
+        "pixel_id": PIXEL,
+        "event_id": "id-1",
+        "click_id": UUID,
+        "client_id": "shop",
+        "shop_id": SHOP,
+    }
+    return model.answer(
+        Call(
+            method=operation.method,
+            path=operation.path.format(**(known | ids)),
+            query=query,
+            headers={**JSON_TYPE, **headers},
+            body=body if isinstance(body, bytes) else to_json(body).encode(),
+        )
+    )
+
+
+def ask_well(
+    model: PrisjaktModel,
+    operation: Operation,
+    headers: Mapping[str, str] | None = None,
+    **ids: object,
+) -> Answer:
+    """Call an operation with what it wants, by default as a client that may."""
+    form = {"grant_type": "client_credentials", "client_id": "shop", "client_secret": "secret"}
+    bodies: dict[str, object] = {
+        "create-event": event(),
+        "create-events": [event()],
+        "token": urlencode(form).encode(),
+        "update-pixel": {"enabled": True},
+        "create-shop-client": {"roles": ["shop_user"]},
+    }
+    if headers is None:
+        headers = ADMIN if operation.role == "admin" else PAIR
+    return ask(model, operation.name, bodies.get(operation.name), headers=headers, **ids)
+
+
+def by_name(operation: Operation) -> str:
+    return operation.name
+
+
+@pytest.fixture
+def strict(build: Callable[..., PrisjaktModel]) -> PrisjaktModel:
+    """Nothing springs up here: one pixel with one event, one shop without a pixel, three clients."""
+    model = build(
+        any_pixel=False,
+        pixels=[PIXEL],
+        shops={SHOP: Shop()},
+        clients={"shop": "secret", "admin": "secret", "publisher": "secret"},
+        roles={"admin": {"admin"}, "publisher": {"event_publisher"}},
+    )
+    assert post(model, event(external_event_id="seed")).status == 201
+    return model
+
+
+def ask(
+    model: PrisjaktModel,
+    name: str,
+    body: object = None,
+    *,
+    query: Mapping[str, str] = SPRING,
+    headers: Mapping[str, str] = PAIR,
+    **ids: object,
+) -> Answer:
+    """Call an operation by its name; the ids in its path are those of things that are there."""
+    operation = BY_NAME[name]
+    known = {
+        "pixel_id": PIXEL,
+        "event_id": "id-1",
+        "click_id": UUID,
+        "client_id": "shop",
+        "shop_id": SHOP,
+    }
+    return model.answer(
+        Call(
+            method=operation.method,
+            path=operation.path.format(**(known | ids)),
+            query=query,
+            headers={**JSON_TYPE, **headers},
+            body=body if isinstance(body, bytes) else to_json(body).encode(),
+        )
+    )
+
+
+def ask_well(
+    model: PrisjaktModel,
+    operation: Operation,
+    headers: Mapping[str, str] | None = None,
+    **ids: object,
+) -> Answer:
+    """Call an operation with what it wants, by default as a client that may."""
+    form = {"grant_type": "client_credentials", "client_id": "shop", "client_secret": "secret"}
+    bodies: dict[str, object] = {
+        "create-event": event(),
+        "create-events": [event()],
+        "token": urlencode(form).encode(),
+        "update-pixel": {"enabled": True},
+        "create-shop-client": {"roles": ["shop_user"]},
+    }
+    if headers is None:
+        headers = ADMIN if operation.role == "admin" else PAIR
+    return ask(model, operation.name, bodies.get(operation.name), headers=headers, **ids)
+
+
+def by_name(operation: Operation) -> str:
+    return operation.name
+
+
+@pytest.fixture
+def strict(build: Callable[..., PrisjaktModel]) -> PrisjaktModel:
+    """Nothing springs up here: one pixel with one event, one shop without a pixel, three clients."""
+    model = build(
+        any_pixel=False,
+        pixels=[PIXEL],
+        shops={SHOP: Shop()},
+        clients={"shop": "secret", "admin": "secret", "publisher": "secret"},
+        roles={"admin": {"admin"}, "publisher": {"event_publisher"}},
+    )
+    assert post(model, event(external_event_id="seed")).status == 201
+    return model
+
+
+def ask(
+    model: PrisjaktModel,
+    name: str,
+    body: object = None,
+    *,
+    query: Mapping[str, str] = SPRING,
+    headers: Mapping[str, str] = PAIR,
+    **ids: object,
+) -> Answer:
+    """Call an operation by its name; the ids in its path are those of things that are there."""
+    operation = BY_NAME[name]
+    known = {
+        "pixel_id": PIXEL,
+        "event_id": "id-1",
+        "click_id": UUID,
+        "client_id": "shop",
+        "shop_id": SHOP,
+    }
+    return model.answer(
+        Call(
+            method=operation.method,
+            path=operation.path.format(**(known | ids)),
+            query=query,
+            headers={**JSON_TYPE, **headers},
+            body=body if isinstance(body, bytes) else to_json(body).encode(),
+        )
+    )
+
+
+def ask_well(
+    model: PrisjaktModel,
+    operation: Operation,
+    headers: Mapping[str, str] | None = None,
+    **ids: object,
+) -> Answer:
+    """Call an operation with what it wants, by default as a client that may."""
+    form = {"grant_type": "client_credentials", "client_id": "shop", "client_secret": "secret"}
+    bodies: dict[str, object] = {
+        "create-event": event(),
+        "create-events": [event()],
+        "token": urlencode(form).encode(),
+        "update-pixel": {"enabled": True},
+        "create-shop-client": {"roles": ["shop_user"]},
+    }
+    if headers is None:
+        headers = ADMIN if operation.role == "admin" else PAIR
+    return ask(model, operation.name, bodies.get(operation.name), headers=headers, **ids)
+
+
+def by_name(operation: Operation) -> str:
+    return operation.name
+
+
+@pytest.fixture
+def strict(build: Callable[..., PrisjaktModel]) -> PrisjaktModel:
+    """Nothing springs up here: one pixel with one event, one shop without a pixel, three clients."""
     model = build(
         any_pixel=False,
         pixels=[PIXEL],
@@ -1330,6 +1638,2762 @@ def test_conversions_come_in_pages(model: PrisjaktModel) -> None:
     for number in range(3):
         time = f"2026-03-01T11:00:0{number}Z"
         body = event(external_event_id=str(number), event_time=time, data__number_of_items=ABSENT)
+        post(model, body)
+
+    first = ask(model, "get-conversions", query={**SPRING, "per_page": "2"})
+    second = follow(model, links(first)["next"])
+
+    assert [found["purchase"]["id"] for found in elements(first)] == ["id-3", "id-2"]
+    assert [found["purchase"]["id"] for found in elements(second)] == ["id-1"]
+    assert "numberOfItems" not in elements(second)[0]["purchase"]
+    assert ask(model, "get-conversions", query={**SPRING, "page": "0"}).status == 400
+
+
+def test_a_click_is_known_from_an_event_or_by_being_put_there(model: PrisjaktModel) -> None:
+    """By its bare id in either case, never with its signature; in the documented shape."""
+    assert ask(model, "get-click").status == 404
+    post(model, event())
+    model.clicks[OTHER_PIXEL] = Click(id=OTHER_PIXEL, forwarded_at=NOON, market="GB")
+
+    found = problem(ask(model, "get-click", click_id=UUID.upper()))
+    put = problem(ask(model, "get-click", click_id=OTHER_PIXEL))
+
+    assert found.keys() == {"id", "forwarded_date", "invoicing", "location", "request"}
+    assert (found["id"], found["forwarded_date"]) == (UUID, "2026-03-01T11:30:00.000Z")
+    assert (put["forwarded_date"], put["request"]["market"]) == ("2026-03-01T12:00:00.000Z", "GB")
+    assert ask(model, "get-click", click_id=CLICK).status == 404
+
+
+def test_forgetting_the_events_forgets_their_clicks_and_keeps_those_put_there(
+    model: PrisjaktModel,
+) -> None:
+    """A second trial starts as the first did."""
+    model.clicks[OTHER_PIXEL] = Click(id=OTHER_PIXEL, forwarded_at=NOON)
+    post(model, event())
+    model.forget()
+
+    assert ask(model, "get-click").status == 404
+    assert ask(model, "get-click", click_id=OTHER_PIXEL).status == 200
+
+
+def test_a_client_is_shown_with_its_roles(strict: PrisjaktModel) -> None:
+    """Its id keeps its case; without a list of clients there is everyone."""
+    assert problem(ask(strict, "get-client")) == {"id": "shop", "roles": ["shop_user"]}
+    assert problem(ask(strict, "get-client", client_id="admin"))["roles"] == ["admin"]
+    assert ask(strict, "get-client", client_id="SHOP").status == 404
+
+    strict.clients = None
+    assert problem(ask(strict, "get-client", client_id="New")) == {
+        "id": "New",
+        "roles": ["shop_user"],
+    }
+
+
+def test_a_shop_gets_one_pixel(strict: PrisjaktModel) -> None:
+    """Enabled, listed with the shop, found by its id; a second one conflicts."""
+    strict.new_id = OTHER_PIXEL.upper
+    assert elements(ask(strict, "get-shop-pixels")) == []
+
+    created = ask(strict, "create-shop-pixel", b"")
+
+    assert created.body == {"id": OTHER_PIXEL, "enabled": True}
+    assert elements(ask(strict, "get-shop-pixels")) == [created.body]
+    assert ask(strict, "get-pixel", pixel_id=OTHER_PIXEL).body == created.body
+    assert post(strict, event(), pixel=OTHER_PIXEL).status == 201
+    assert ask(strict, "create-shop-pixel").status == 409
+    assert problem(ask(strict, "get-shop")) == {
+        "id": SHOP,
+        "clients": [],
+        "pixels": [{"id": OTHER_PIXEL}],
+    }
+
+
+def test_the_pixels_of_given_shops_are_there(build: Callable[..., PrisjaktModel]) -> None:
+    """In either case, and with their state."""
+    model = build(any_pixel=False, shops={SHOP: Shop(clients=("shop",), pixels=(PIXEL.upper(),))})
+    assert post(model, event()).status == 201
+    ask(model, "update-pixel", {"enabled": False})
+
+    assert elements(ask(model, "get-shop-pixels")) == [{"id": PIXEL, "enabled": False}]
+    assert problem(ask(model, "get-shop")) == {
+        "id": SHOP,
+        "clients": [{"id": "shop"}],
+        "pixels": [{"id": PIXEL}],
+    }
+    assert ask(model, "create-shop-pixel").status == 409
+
+
+def test_shops_spring_up_where_pixels_do(model: PrisjaktModel) -> None:
+    """Empty, and to stay."""
+    assert problem(ask(model, "get-shop", shop_id=999999)) == {
+        "id": 999999,
+        "clients": [],
+        "pixels": [],
+    }
+    assert ask(model, "create-shop-pixel").status == 201
+    assert ask(model, "create-shop-pixel").status == 409
+
+
+def test_a_shop_gets_a_client_for_each_set_of_roles(strict: PrisjaktModel) -> None:
+    """Shown with its shop and by its id; its secret is not told, but known to the simulation."""
+
+    def create(*roles: str) -> Answer:
+        return ask(strict, "create-shop-client", {"roles": list(roles)}, headers=ADMIN)
+
+    both = create("shop_user", "event_publisher")
+    answers = [create("event_publisher", "shop_user"), create("event_publisher")]
+
+    assert both.status == 201
+    assert problem(both).keys() == {"id", "roles"}
+    assert problem(both)["roles"] == ["event_publisher", "shop_user"]
+    assert [answer.status for answer in answers] == [409, 201]
+    created = [problem(answer)["id"] for answer in (both, answers[1])]
+    assert problem(ask(strict, "get-shop"))["clients"] == [{"id": one} for one in created]
+    assert strict.clients is not None
+    for one, status in zip(created, (200, 403), strict=True):
+        pair = {"client-id": one, "client-secret": strict.clients[one]}
+        assert get(strict, headers=pair).status == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        *(
+            {"roles": roles}
+            for roles in [None, [], "shop_user", ["admin"], ["shop_user", 1], ["shop_user"] * 2]
+        ),
+        {"roles": [["shop_user"]]},
+        {"roles": {"shop_user": 1}},
+        [],
+        b"{",
+    ],
+)
+def test_a_client_can_be_given_only_the_two_roles_of_shops(
+    strict: PrisjaktModel, body: object
+) -> None:
+    """Each at most once, and at least one."""
+    answer = ask(strict, "create-shop-client", body, headers=ADMIN)
+
+    assert answer.status == 400
+    assert problem(answer)["field_errors"].keys() <= {"roles", "body"}
+    assert strict.shops == {SHOP: Shop()}
+
+
+def test_a_client_made_without_a_list_of_clients_has_its_roles_all_the_same(
+    build: Callable[..., PrisjaktModel],
+) -> None:
+    """Any secret will do for it."""
+    model = build(roles={"admin": {"admin"}})
+    body = {"roles": ["event_publisher"]}
+    created = problem(ask(model, "create-shop-client", body, headers=ADMIN))["id"]
+
+    assert get(model, headers={"client-id": created, "client-secret": "any"}).status == 403
+    assert ask(model, "create-shop-client", body, headers=ADMIN).status == 409
+    assert model.clients is None
+
+
+def test_a_token_lives_as_long_as_told(build: Callable[..., PrisjaktModel], clock: Clock) -> None:
+    """Which the answer says, and which can change for the tokens to come."""
+    model = build(token_lifetime=timedelta(seconds=60))
+    first = problem(token(model))
+    model.token_lifetime = timedelta(seconds=90)
+    second = problem(token(model))
+    bearers = [{"authorization": f"Bearer {one['access_token']}"} for one in (first, second)]
+
+    assert (first["expires_in"], second["expires_in"]) == (60, 90)
+    clock.advance(seconds=60)
+    assert [get(model, headers=bearer).status for bearer in bearers] == [401, 200]
+
+
+def test_tokens_can_be_made_to_expire_before_their_time(model: PrisjaktModel) -> None:
+    """Those issued so far, not those to come."""
+    first = {"authorization": f"Bearer {problem(token(model))['access_token']}"}
+    model.expire_tokens()
+    second = {"authorization": f"Bearer {problem(token(model))['access_token']}"}
+
+    assert get(model, headers=first).status == 401
+    assert get(model, headers=second).status == 200
+
+
+def test_clients_can_change_between_two_calls(strict: PrisjaktModel) -> None:
+    """A secret that is replaced is refused from then on."""
+    strict.clients = {"shop": "new"}
+
+    assert get(strict).status == 401
+    assert get(strict, headers={**PAIR, "client-secret": "new"}).status == 200
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=by_name)
+def test_every_operation_succeeds_when_asked_well(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """With the documented status; 204 means that nothing more is said."""
+    created = {"create-event", "create-shop-client", "create-shop-pixel"}
+    changed = {"create-events", "update-pixel"}
+
+    answer = ask_well(strict, operation)
+
+    assert answer.status == (
+        201 if operation.name in created else 204 if operation.name in changed else 200
+    )
+    assert (answer.body is None) == (operation.name in {*changed, "create-event"})
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer guess"}, {"client-id": "shop"}])
+@pytest.mark.parametrize("operation", FOR_CLIENTS, ids=by_name)
+def test_every_operation_but_the_first_needs_credentials(
+    strict: PrisjaktModel, operation: Operation, headers: dict[str, str]
+) -> None:
+    """401, and nothing is done."""
+    answer = ask_well(strict, operation, headers)
+
+    assert answer.status == problem(answer)["status"] == 401
+    assert len(strict.events) == 1
+    assert strict.shops == {SHOP: Shop()}
+
+
+def test_one_event_is_taken_from_anybody(strict: PrisjaktModel) -> None:
+    """No credentials, and no harm in wrong ones or a client of the wrong role."""
+    for number, headers in enumerate([{}, {"authorization": "Bearer guess"}, PUBLISHER, ADMIN]):
+        assert post(strict, event(external_event_id=str(number)), headers=headers).status == 201
+
+
+@pytest.mark.parametrize("operation", FOR_A_ROLE, ids=by_name)
+def test_a_client_of_another_role_is_forbidden(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """Not even an admin may do what a shop user may; nothing is done."""
+    others = [PUBLISHER, PAIR if operation.role == "admin" else ADMIN]
+
+    for headers in others:
+        answer = ask_well(strict, operation, headers)
+        assert answer.status == problem(answer)["status"] == 403
+        assert str(operation.role) in problem(answer)["detail"]
+    assert len(strict.events) == 1
+    assert strict.shops == {SHOP: Shop()}
+
+
+@pytest.mark.parametrize("name", ["get-conversions", "get-client"])
+def test_where_no_role_is_stated_any_client_is_served(strict: PrisjaktModel, name: str) -> None:
+    """Whatever its role."""
+    assert [ask(strict, name, headers=one).status for one in (PAIR, ADMIN, PUBLISHER)] == [200] * 3
+
+
+def test_roles_belong_to_the_client_of_a_token_too(build: Callable[..., PrisjaktModel]) -> None:
+    """And can change from one call to the next."""
+    model = build()
+    bearer = {"authorization": f"Bearer {problem(token(model))['access_token']}"}
+    assert get(model, headers=bearer).status == 200
+
+    model.roles = {"shop": ["event_publisher"]}
+    assert get(model, headers=bearer).status == 403
+    model.roles = {"other": ["event_publisher"]}
+    assert get(model, headers=bearer).status == 200
+
+
+@pytest.mark.parametrize("operation", WITH_AN_ID, ids=by_name)
+def test_what_nobody_made_is_not_found(strict: PrisjaktModel, operation: Operation) -> None:
+    """404, with the id in its detail."""
+    unknown = {
+        "pixel_id": OTHER_PIXEL,
+        "event_id": OTHER_PIXEL,
+        "click_id": OTHER_PIXEL,
+        "client_id": "nobody",
+        "shop_id": 7,
+    }
+    (wanted,) = (str(value) for name, value in unknown.items() if f"{{{name}}}" in operation.path)
+
+    answer = ask_well(strict, operation, **unknown)
+
+    assert answer.status == problem(answer)["status"] == 404
+    assert wanted in problem(answer)["detail"]
+
+
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if "{pixel_id}" in each.path], ids=by_name
+)
+def test_a_malformed_pixel_id_is_a_wrong_field_everywhere(
+    model: PrisjaktModel, operation: Operation
+) -> None:
+    """Also where no 400 is documented, and also where any pixel would do."""
+    answer = ask_well(model, operation, PAIR, pixel_id="alfa")
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {"pixel_id"}
+    assert not model.pixels
+
+
+@pytest.mark.parametrize("shop_id", ["0", "1000000", "-1", "1.0", "alfa", "01"])
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if "{shop_id}" in each.path], ids=by_name
+)
+def test_a_shop_id_is_a_whole_number_from_1_to_999999(
+    model: PrisjaktModel, operation: Operation, shop_id: str
+) -> None:
+    """A malformed one is a wrong field."""
+    model.roles = {"admin": {"admin"}}
+    answer = ask_well(model, operation, shop_id=shop_id)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {"shop_id"}
+
+
+@pytest.mark.parametrize("operation", OF_THE_API, ids=by_name)
+def test_beyond_the_limit_every_operation_answers_429_and_does_nothing(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """With the three headers, and the same clock for all of them."""
+    strict.hourly_limit = 0
+    answer = ask_well(strict, operation)
+
+    assert answer.status == problem(answer)["status"] == 429
+    assert answer.headers["X-RateLimit-Limit"] == "0"
+    assert answer.headers["X-RateLimit-Remaining"] == "0"
+    assert answer.headers["X-RateLimit-Reset"] == "3600000"
+    assert len(strict.events) == 1
+    assert strict.shops == {SHOP: Shop()}
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"authorization": "Bearer guess"}])
+@pytest.mark.parametrize("operation", OF_THE_API, ids=by_name)
+def test_successes_and_refusals_of_every_operation_tell_the_rate(
+    strict: PrisjaktModel, operation: Operation, headers: dict[str, str] | None
+) -> None:
+    """Whoever asks."""
+    names = set(ask_well(strict, operation, headers).headers)
+
+    assert names >= {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=by_name)
+def test_a_fault_can_hit_every_operation(strict: PrisjaktModel, operation: Operation) -> None:
+    """By its documented name, once."""
+    strict.faults.append(Fault(kind="status", status=500, operation=operation.name))
+
+    assert ask_well(strict, operation).status == 500
+    assert ask_well(strict, operation).status < 300
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=by_name)
+def test_a_fault_for_another_operation_passes_by(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """Names are matched whole."""
+    strict.faults += [
+        Fault(kind="status", operation=other.name)
+        for other in OPERATIONS
+        if other.name != operation.name
+    ]
+
+    assert ask_well(strict, operation).status < 300
+    assert len(strict.faults) == len(OPERATIONS) - 1
+
+
+def test_a_fault_finds_an_external_id_in_an_array(model: PrisjaktModel) -> None:
+    """One of several is enough."""
+    model.faults.append(Fault(kind="cut_after", external_event_id="B-*"))
+
+    assert not ask(model, "create-events", [event(external_event_id="A-1")]).cut
+    batch = [event(external_event_id=name) for name in ("A-2", "B-1")]
+    assert ask(model, "create-events", batch).cut
+    assert len(model.events) == 3
+
+
+def test_several_events_are_stored_at_once(model: PrisjaktModel) -> None:
+    """204 without a body; in the order of the array."""
+    batch = [event(external_event_id=name) for name in ("a", "b", "c")]
+    answer = ask(model, "create-events", batch)
+
+    assert (answer.status, answer.content) == (204, b"")
+    assert [stored.external_event_id for stored in model.events.values()] == ["a", "b", "c"]
+
+
+def test_a_known_external_id_replaces_the_event(model: PrisjaktModel, clock: Clock) -> None:
+    """It keeps its id and its place, and loses what the new data leaves out; whatever its age."""
+    post(model, event())
+    post(model, event(external_event_id="order-2"))
+    clock.advance(days=40)
+    correction = event(
+        data__amount=Decimal("10.5"), data__currency="SEK", data__number_of_items=ABSENT
+    )
+
+    assert ask(model, "create-events", [correction]).status == 204
+
+    assert [stored.id for stored in model.events.values()] == ["id-1", "id-2"]
+    assert elements(get(model))[1] == {
+        "id": "id-1",
+        "click_id": UUID,
+        "external_event_id": "order-1",
+        "event_name": "purchase",
+        "event_time": "2026-03-01T11:30:00Z",
+        "data": {"currency": "SEK", "amount": Decimal("10.5")},
+    }
+
+
+def test_a_replacement_starts_no_new_thirty_days(model: PrisjaktModel, clock: Clock) -> None:
+    """The duplicate rule counts from the first receipt."""
+    post(model, event())
+    clock.advance(days=29)
+    ask(model, "create-events", [event()])
+    assert post(model, event()).status == 409
+
+    clock.advance(days=1)
+    assert post(model, event()).status == 201
+
+
+def test_of_several_events_with_one_external_id_the_latest_is_replaced(
+    model: PrisjaktModel, clock: Clock
+) -> None:
+    """The one after the duplicate window."""
+    post(model, event())
+    clock.advance(days=30)
+    post(model, event())
+    ask(model, "create-events", [event(data__amount=7)])
+
+    assert [stored.amount for stored in model.events.values()] == [Decimal("122.95"), 7]
+
+
+def test_events_of_an_array_conflict_with_later_single_ones(model: PrisjaktModel) -> None:
+    """Both operations know the same events."""
+    ask(model, "create-events", [event()])
+
+    assert post(model, event()).status == 409
+
+
+def test_without_an_external_id_every_repeat_is_another_event(model: PrisjaktModel) -> None:
+    """There is nothing to match."""
+    batch = [event(external_event_id=ABSENT)] * 2
+    assert [ask(model, "create-events", batch).status for _ in range(2)] == [204, 204]
+
+    assert len(model.events) == 4
+
+
+def test_an_external_id_twice_in_an_array_is_one_event_and_the_last_wins(
+    model: PrisjaktModel,
+) -> None:
+    """As if they had come one after the other."""
+    ask(model, "create-events", [event(data__amount=amount) for amount in (1, 2, 3)])
+
+    assert [stored.amount for stored in model.events.values()] == [3]
+
+
+def test_external_ids_of_another_pixel_are_not_replaced(model: PrisjaktModel) -> None:
+    """Each pixel has its own."""
+    post(model, event(), pixel=OTHER_PIXEL)
+    ask(model, "create-events", [event(data__amount=1)])
+
+    assert [stored.amount for stored in model.events.values()] == [Decimal("122.95"), 1]
+
+
+def test_one_bad_element_refuses_the_whole_array(model: PrisjaktModel) -> None:
+    """Every wrong field of every element is named; nothing is stored."""
+    batch = [
+        event(external_event_id="a"),
+        event(external_event_id="b", data__amount=-1, data__currency="USD"),
+        17,
+        event(external_event_id="c", signed_click_id=ABSENT),
+    ]
+    answer = ask(model, "create-events", batch)
+
+    assert answer.status == 400
+    assert problem(answer)["field_errors"].keys() == {
+        "[1].data.amount",
+        "[1].data.currency",
+        "[2]",
+        "[3].signed_click_id",
+    }
+    assert problem(answer)["field_errors"]["[1].data.amount"]["value"] == -1
+    assert not model.events
+
+
+def test_a_test_is_refused_in_an_array(model: PrisjaktModel) -> None:
+    """The reference of this operation knows purchases only."""
+    answer = ask(model, "create-events", [event(), event(event_name="test-purchase")])
+
+    assert problem(answer)["field_errors"].keys() == {"[1].event_name"}
+    assert not model.events
+
+
+@pytest.mark.parametrize("body", [b"", b"{", event(), [], None, "x"])
+def test_a_body_that_is_no_array_of_events_is_refused(model: PrisjaktModel, body: object) -> None:
+    """An empty one says nothing."""
+    answer = ask(model, "create-events", body)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {"body"}
+
+
+def test_an_array_holds_a_thousand_events(model: PrisjaktModel) -> None:
+    """No size is documented; one more is too large, and nothing of it is stored."""
+    batch = [event(external_event_id=str(number)) for number in range(LARGEST_BATCH + 1)]
+
+    assert ask(model, "create-events", batch).status == 413
+    assert not model.events
+    assert ask(model, "create-events", batch[1:]).status == 204
+    assert len(model.events) == 1000
+
+
+def test_a_disabled_pixel_takes_no_events(model: PrisjaktModel) -> None:
+    """403 until it is enabled again; what it has can still be read."""
+    post(model, event())
+    assert ask(model, "update-pixel", {"enabled": False}, pixel_id=PIXEL.upper()).status == 204
+
+    assert problem(ask(model, "get-pixel")) == {"id": PIXEL, "enabled": False}
+    assert post(model, event(external_event_id="order-2")).status == 403
+    assert ask(model, "create-events", [event()]).status == 403
+    assert ids(get(model)) == ["order-1"]
+
+    ask(model, "update-pixel", {"enabled": True})
+    assert post(model, event(external_event_id="order-2")).status == 201
+
+
+def test_a_pixel_is_enabled_at_first_and_stays_as_it_is_when_nothing_is_asked(
+    model: PrisjaktModel,
+) -> None:
+    """The only field is optional."""
+    assert problem(ask(model, "get-pixel")) == {"id": PIXEL, "enabled": True}
+    for enabled in (True, False):
+        ask(model, "update-pixel", {"enabled": enabled})
+        assert ask(model, "update-pixel", {}).status == 204
+        assert problem(ask(model, "get-pixel"))["enabled"] is enabled
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        *(({"enabled": value}, "enabled") for value in (None, 0, 1, "true")),
+        ([], "body"),
+        (b"{", "body"),
+    ],
+)
+def test_a_pixel_is_enabled_by_true_and_disabled_by_false(
+    model: PrisjaktModel, body: object, field: str
+) -> None:
+    """And by nothing else."""
+    answer = ask(model, "update-pixel", body)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {field}
+
+
+def test_an_event_is_found_by_its_id(model: PrisjaktModel) -> None:
+    """As the list shows it."""
+    post(model, event())
+
+    assert problem(ask(model, "get-event", event_id="ID-1")) == elements(get(model))[0]
+
+
+def test_events_are_shown_and_replaced_only_while_they_are_kept(
+    build: Callable[..., PrisjaktModel], clock: Clock
+) -> None:
+    """Counted from receipt; afterwards the same external id makes another event."""
+    model = build(kept=timedelta(days=45))
+    post(model, event())
+    clock.advance(days=45, milliseconds=-1)
+    assert ids(get(model)) == ["order-1"]
+    assert ask(model, "get-event").status == 200
+
+    clock.advance(milliseconds=1)
+    assert ids(get(model)) == []
+    assert ask(model, "get-event").status == 404
+    assert elements(ask(model, "get-conversions")) == []
+    assert problem(ask(model, "get-purchase-summary"))["summaries"] == []
+    ask(model, "create-events", [event(data__amount=1)])
+    assert [found["data"]["amount"] for found in elements(get(model))] == [1]
+    assert [stored.id for stored in model.events.values()] == ["id-1", *list(model.events)[1:]]
+    assert len(model.events) == 2
+
+
+def test_an_event_no_longer_kept_still_conflicts(
+    build: Callable[..., PrisjaktModel], clock: Clock
+) -> None:
+    """The duplicate rule has its own thirty days."""
+    model = build(kept=timedelta(days=1))
+    post(model, event())
+    clock.advance(days=2)
+
+    assert post(model, event()).status == 409
+
+
+def test_a_summary_adds_up_purchases_per_currency_and_per_day_in_stockholm(
+    model: PrisjaktModel,
+) -> None:
+    """Sums are exact; a day there begins at 23 o'clock UTC in winter and at 22 in summer."""
+    purchases = [
+        ("2026-03-01T22:59:59Z", "0.1", "EUR"),
+        ("2026-03-01T23:00:00Z", "0.2", "EUR"),
+        ("2026-03-02T10:00:00Z", "33.333333333333333", "EUR"),
+        ("2026-03-02T10:00:00Z", "999999999", "SEK"),
+        ("2026-04-01T21:59:59Z", "1", "EUR"),
+        ("2026-04-01T22:00:00Z", "2", "EUR"),
+    ]
+    for number, (time, amount, currency) in enumerate(purchases):
+        changes = {"event_time": time, "data__amount": Decimal(amount), "data__currency": currency}
+        post(model, event(external_event_id=str(number), **changes))
+
+    found = problem(ask(model, "get-purchase-summary"))
+
+    assert [
+        (day["date"], day["currency"], day["number_of_events"], str(day["total_amount"]))
+        for day in found["per_day"]
+    ] == [
+        ("2026-03-01", "EUR", 1, "0.1"),
+        ("2026-03-02", "EUR", 2, "33.533333333333333"),
+        ("2026-03-02", "SEK", 1, "999999999"),
+        ("2026-04-01", "EUR", 1, "1"),
+        ("2026-04-02", "EUR", 1, "2"),
+    ]
+    assert {day["time_zone"] for day in found["per_day"]} == {"Europe/Stockholm"}
+    assert found["summaries"] == [
+        {"total_amount": Decimal("36.633333333333333"), "number_of_events": 5, "currency": "EUR"},
+        {"total_amount": 999999999, "number_of_events": 1, "currency": "SEK"},
+    ]
+
+
+@pytest.mark.parametrize("name", ["get-purchase-summary", "get-conversions"])
+def test_tests_are_no_purchases_and_other_pixels_and_times_count_elsewhere(
+    model: PrisjaktModel, name: str
+) -> None:
+    """Neither in the summary nor among the conversions."""
+    post(model, event(event_name="test-purchase", external_event_id="test"))
+    post(model, event(external_event_id="early", event_time="2026-02-14T23:59:59Z"))
+    post(model, event(), pixel=OTHER_PIXEL)
+
+    assert ask(model, name).body in ([], {"per_day": [], "summaries": []})
+
+
+def test_a_summary_can_be_made_of_the_first_and_the_last_days_there_are(
+    model: PrisjaktModel,
+) -> None:
+    """An event's time has no limits, so that of Stockholm must not overflow."""
+    for time in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        post(model, event(external_event_id=time, event_time=time))
+        found = problem(ask(model, "get-purchase-summary", query={"from": time, "to": time}))
+        assert [day["date"] for day in found["per_day"]] == [time[:10]]
+
+
+@pytest.mark.parametrize("name", ["get-events", "get-purchase-summary", "get-conversions"])
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ({}, {"from", "to"}),
+        ({**SPRING, "from": "yesterday"}, {"from"}),
+        ({**SPRING, "to": "2026-02-14T00:00:00Z"}, {"to"}),
+        ({**SPRING, "to": "2026-04-16T00:00:01Z"}, {"to"}),
+    ],
+)
+def test_every_list_wants_an_interval_of_at_most_sixty_days(
+    model: PrisjaktModel, name: str, query: dict[str, str], fields: set[str]
+) -> None:
+    """Also the conversions, whose page states no maximum."""
+    answer = ask(model, name, query=query)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == fields
+
+
+def test_a_conversion_pairs_a_purchase_with_its_click(model: PrisjaktModel) -> None:
+    """In camel case, unlike the events."""
+    came = NOON - timedelta(days=2)
+    model.clicks[UUID] = Click(
+        id=UUID, forwarded_at=came, url="https://shop.test/x", product_id="5", product_name="Hat"
+    )
+    post(model, event(signed_click_id=CLICK.upper()))
+
+    assert elements(ask(model, "get-conversions")) == [
+        {
+            "purchase": {
+                "timestamp": "2026-03-01T11:30:00Z",
+                "numberOfItems": 4,
+                "id": "id-1",
+                "currency": "EUR",
+                "amount": Decimal("122.95"),
+            },
+            "forwarding": {
+                "url": "https://shop.test/x",
+                "timestamp": "2026-02-27T12:00:00Z",
+                "product": {"name": "Hat", "id": "5"},
+                "offerId": "3001",
+            },
+        }
+    ]
+
+
+def test_conversions_come_in_pages(model: PrisjaktModel) -> None:
+    """Newest first, linked as events are; what was not given is left out."""
+    for number in range(3):
+        time = f"2026-03-01T11:00:0{number}Z"
+        body = event(
+            external_event_id=str(number), event_time=time, data__number_of_items=ABSENT
+        )
+        post(model, body)
+
+    first = ask(model, "get-conversions", query={**SPRING, "per_page": "2"})
+    second = follow(model, links(first)["next"])
+
+    assert [found["purchase"]["id"] for found in elements(first)] == ["id-3", "id-2"]
+    assert [found["purchase"]["id"] for found in elements(second)] == ["id-1"]
+    assert "numberOfItems" not in elements(second)[0]["purchase"]
+    assert ask(model, "get-conversions", query={**SPRING, "page": "0"}).status == 400
+
+
+def test_a_click_is_known_from_an_event_or_by_being_put_there(model: PrisjaktModel) -> None:
+    """By its bare id in either case, never with its signature; in the documented shape."""
+    assert ask(model, "get-click").status == 404
+    post(model, event())
+    model.clicks[OTHER_PIXEL] = Click(id=OTHER_PIXEL, forwarded_at=NOON, market="GB")
+
+    found = problem(ask(model, "get-click", click_id=UUID.upper()))
+    put = problem(ask(model, "get-click", click_id=OTHER_PIXEL))
+
+    assert found.keys() == {"id", "forwarded_date", "invoicing", "location", "request"}
+    assert (found["id"], found["forwarded_date"]) == (UUID, "2026-03-01T11:30:00.000Z")
+    assert (put["forwarded_date"], put["request"]["market"]) == ("2026-03-01T12:00:00.000Z", "GB")
+    assert ask(model, "get-click", click_id=CLICK).status == 404
+
+
+def test_forgetting_the_events_forgets_their_clicks_and_keeps_those_put_there(
+    model: PrisjaktModel,
+) -> None:
+    """A second trial starts as the first did."""
+    model.clicks[OTHER_PIXEL] = Click(id=OTHER_PIXEL, forwarded_at=NOON)
+    post(model, event())
+    model.forget()
+
+    assert ask(model, "get-click").status == 404
+    assert ask(model, "get-click", click_id=OTHER_PIXEL).status == 200
+
+
+def test_a_client_is_shown_with_its_roles(strict: PrisjaktModel) -> None:
+    """Its id keeps its case; without a list of clients there is everyone."""
+    assert problem(ask(strict, "get-client")) == {"id": "shop", "roles": ["shop_user"]}
+    assert problem(ask(strict, "get-client", client_id="admin"))["roles"] == ["admin"]
+    assert ask(strict, "get-client", client_id="SHOP").status == 404
+
+    strict.clients = None
+    assert problem(ask(strict, "get-client", client_id="New")) == {
+        "id": "New",
+        "roles": ["shop_user"],
+    }
+
+
+def test_a_shop_gets_one_pixel(strict: PrisjaktModel) -> None:
+    """Enabled, listed with the shop, found by its id; a second one conflicts."""
+    strict.new_id = OTHER_PIXEL.upper
+    assert elements(ask(strict, "get-shop-pixels")) == []
+
+    created = ask(strict, "create-shop-pixel", b"")
+
+    assert created.body == {"id": OTHER_PIXEL, "enabled": True}
+    assert elements(ask(strict, "get-shop-pixels")) == [created.body]
+    assert ask(strict, "get-pixel", pixel_id=OTHER_PIXEL).body == created.body
+    assert post(strict, event(), pixel=OTHER_PIXEL).status == 201
+    assert ask(strict, "create-shop-pixel").status == 409
+    assert problem(ask(strict, "get-shop")) == {
+        "id": SHOP,
+        "clients": [],
+        "pixels": [{"id": OTHER_PIXEL}],
+    }
+
+
+def test_the_pixels_of_given_shops_are_there(build: Callable[..., PrisjaktModel]) -> None:
+    """In either case, and with their state."""
+    model = build(any_pixel=False, shops={SHOP: Shop(clients=("shop",), pixels=(PIXEL.upper(),))})
+    assert post(model, event()).status == 201
+    ask(model, "update-pixel", {"enabled": False})
+
+    assert elements(ask(model, "get-shop-pixels")) == [{"id": PIXEL, "enabled": False}]
+    assert problem(ask(model, "get-shop")) == {
+        "id": SHOP,
+        "clients": [{"id": "shop"}],
+        "pixels": [{"id": PIXEL}],
+    }
+    assert ask(model, "create-shop-pixel").status == 409
+
+
+def test_shops_spring_up_where_pixels_do(model: PrisjaktModel) -> None:
+    """Empty, and to stay."""
+    assert problem(ask(model, "get-shop", shop_id=999999)) == {
+        "id": 999999,
+        "clients": [],
+        "pixels": [],
+    }
+    assert ask(model, "create-shop-pixel").status == 201
+    assert ask(model, "create-shop-pixel").status == 409
+
+
+def test_a_shop_gets_a_client_for_each_set_of_roles(strict: PrisjaktModel) -> None:
+    """Shown with its shop and by its id; its secret is not told, but known to the simulation."""
+
+    def create(*roles: str) -> Answer:
+        return ask(strict, "create-shop-client", {"roles": list(roles)}, headers=ADMIN)
+
+    both = create("shop_user", "event_publisher")
+    answers = [create("event_publisher", "shop_user"), create("event_publisher")]
+
+    assert both.status == 201
+    assert problem(both).keys() == {"id", "roles"}
+    assert problem(both)["roles"] == ["event_publisher", "shop_user"]
+    assert [answer.status for answer in answers] == [409, 201]
+    created = [problem(answer)["id"] for answer in (both, answers[1])]
+    assert problem(ask(strict, "get-shop"))["clients"] == [{"id": one} for one in created]
+    assert strict.clients is not None
+    for one, status in zip(created, (200, 403), strict=True):
+        pair = {"client-id": one, "client-secret": strict.clients[one]}
+        assert get(strict, headers=pair).status == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        *(
+            {"roles": roles}
+            for roles in [None, [], "shop_user", ["admin"], ["shop_user", 1], ["shop_user"] * 2]
+        ),
+        {"roles": [["shop_user"]]},
+        {"roles": {"shop_user": 1}},
+        [],
+        b"{",
+    ],
+)
+def test_a_client_can_be_given_only_the_two_roles_of_shops(
+    strict: PrisjaktModel, body: object
+) -> None:
+    """Each at most once, and at least one."""
+    answer = ask(strict, "create-shop-client", body, headers=ADMIN)
+
+    assert answer.status == 400
+    assert problem(answer)["field_errors"].keys() <= {"roles", "body"}
+    assert strict.shops == {SHOP: Shop()}
+
+
+def test_a_client_made_without_a_list_of_clients_has_its_roles_all_the_same(
+    build: Callable[..., PrisjaktModel],
+) -> None:
+    """Any secret will do for it."""
+    model = build(roles={"admin": {"admin"}})
+    body = {"roles": ["event_publisher"]}
+    created = problem(ask(model, "create-shop-client", body, headers=ADMIN))["id"]
+
+    assert get(model, headers={"client-id": created, "client-secret": "any"}).status == 403
+    assert ask(model, "create-shop-client", body, headers=ADMIN).status == 409
+    assert model.clients is None
+
+
+def test_a_token_lives_as_long_as_told(build: Callable[..., PrisjaktModel], clock: Clock) -> None:
+    """Which the answer says, and which can change for the tokens to come."""
+    model = build(token_lifetime=timedelta(seconds=60))
+    first = problem(token(model))
+    model.token_lifetime = timedelta(seconds=90)
+    second = problem(token(model))
+    bearers = [{"authorization": f"Bearer {one['access_token']}"} for one in (first, second)]
+
+    assert (first["expires_in"], second["expires_in"]) == (60, 90)
+    clock.advance(seconds=60)
+    assert [get(model, headers=bearer).status for bearer in bearers] == [401, 200]
+
+
+def test_tokens_can_be_made_to_expire_before_their_time(model: PrisjaktModel) -> None:
+    """Those issued so far, not those to come."""
+    first = {"authorization": f"Bearer {problem(token(model))['access_token']}"}
+    model.expire_tokens()
+    second = {"authorization": f"Bearer {problem(token(model))['access_token']}"}
+
+    assert get(model, headers=first).status == 401
+    assert get(model, headers=second).status == 200
+
+
+def test_clients_can_change_between_two_calls(strict: PrisjaktModel) -> None:
+    """A secret that is replaced is refused from then on."""
+    strict.clients = {"shop": "new"}
+
+    assert get(strict).status == 401
+    assert get(strict, headers={**PAIR, "client-secret": "new"}).status == 200
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=by_name)
+def test_every_operation_succeeds_when_asked_well(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """With the documented status; 204 means that nothing more is said."""
+    created = {"create-event", "create-shop-client", "create-shop-pixel"}
+    changed = {"create-events", "update-pixel"}
+
+    answer = ask_well(strict, operation)
+
+    assert answer.status == (
+        201 if operation.name in created else 204 if operation.name in changed else 200
+    )
+    assert (answer.body is None) == (operation.name in {*changed, "create-event"})
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer guess"}, {"client-id": "shop"}])
+@pytest.mark.parametrize("operation", FOR_CLIENTS, ids=by_name)
+def test_every_operation_but_the_first_needs_credentials(
+    strict: PrisjaktModel, operation: Operation, headers: dict[str, str]
+) -> None:
+    """401, and nothing is done."""
+    answer = ask_well(strict, operation, headers)
+
+    assert answer.status == problem(answer)["status"] == 401
+    assert len(strict.events) == 1
+    assert strict.shops == {SHOP: Shop()}
+
+
+def test_one_event_is_taken_from_anybody(strict: PrisjaktModel) -> None:
+    """No credentials, and no harm in wrong ones or a client of the wrong role."""
+    for number, headers in enumerate([{}, {"authorization": "Bearer guess"}, PUBLISHER, ADMIN]):
+        assert post(strict, event(external_event_id=str(number)), headers=headers).status == 201
+
+
+@pytest.mark.parametrize("operation", FOR_A_ROLE, ids=by_name)
+def test_a_client_of_another_role_is_forbidden(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """Not even an admin may do what a shop user may; nothing is done."""
+    others = [PUBLISHER, PAIR if operation.role == "admin" else ADMIN]
+
+    for headers in others:
+        answer = ask_well(strict, operation, headers)
+        assert answer.status == problem(answer)["status"] == 403
+        assert str(operation.role) in problem(answer)["detail"]
+    assert len(strict.events) == 1
+    assert strict.shops == {SHOP: Shop()}
+
+
+@pytest.mark.parametrize("name", ["get-conversions", "get-client"])
+def test_where_no_role_is_stated_any_client_is_served(strict: PrisjaktModel, name: str) -> None:
+    """Whatever its role."""
+    assert [ask(strict, name, headers=one).status for one in (PAIR, ADMIN, PUBLISHER)] == [200] * 3
+
+
+def test_roles_belong_to_the_client_of_a_token_too(build: Callable[..., PrisjaktModel]) -> None:
+    """And can change from one call to the next."""
+    model = build()
+    bearer = {"authorization": f"Bearer {problem(token(model))['access_token']}"}
+    assert get(model, headers=bearer).status == 200
+
+    model.roles = {"shop": ["event_publisher"]}
+    assert get(model, headers=bearer).status == 403
+    model.roles = {"other": ["event_publisher"]}
+    assert get(model, headers=bearer).status == 200
+
+
+@pytest.mark.parametrize("operation", WITH_AN_ID, ids=by_name)
+def test_what_nobody_made_is_not_found(strict: PrisjaktModel, operation: Operation) -> None:
+    """404, with the id in its detail."""
+    unknown = {
+        "pixel_id": OTHER_PIXEL,
+        "event_id": OTHER_PIXEL,
+        "click_id": OTHER_PIXEL,
+        "client_id": "nobody",
+        "shop_id": 7,
+    }
+    (wanted,) = (str(value) for name, value in unknown.items() if f"{{{name}}}" in operation.path)
+
+    answer = ask_well(strict, operation, **unknown)
+
+    assert answer.status == problem(answer)["status"] == 404
+    assert wanted in problem(answer)["detail"]
+
+
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if "{pixel_id}" in each.path], ids=by_name
+)
+def test_a_malformed_pixel_id_is_a_wrong_field_everywhere(
+    model: PrisjaktModel, operation: Operation
+) -> None:
+    """Also where no 400 is documented, and also where any pixel would do."""
+    answer = ask_well(model, operation, PAIR, pixel_id="alfa")
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {"pixel_id"}
+    assert not model.pixels
+
+
+@pytest.mark.parametrize("shop_id", ["0", "1000000", "-1", "1.0", "alfa", "01"])
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if "{shop_id}" in each.path], ids=by_name
+)
+def test_a_shop_id_is_a_whole_number_from_1_to_999999(
+    model: PrisjaktModel, operation: Operation, shop_id: str
+) -> None:
+    """A malformed one is a wrong field."""
+    model.roles = {"admin": {"admin"}}
+    answer = ask_well(model, operation, shop_id=shop_id)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {"shop_id"}
+
+
+@pytest.mark.parametrize("operation", OF_THE_API, ids=by_name)
+def test_beyond_the_limit_every_operation_answers_429_and_does_nothing(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """With the three headers, and the same clock for all of them."""
+    strict.hourly_limit = 0
+    answer = ask_well(strict, operation)
+
+    assert answer.status == problem(answer)["status"] == 429
+    assert answer.headers["X-RateLimit-Limit"] == "0"
+    assert answer.headers["X-RateLimit-Remaining"] == "0"
+    assert answer.headers["X-RateLimit-Reset"] == "3600000"
+    assert len(strict.events) == 1
+    assert strict.shops == {SHOP: Shop()}
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"authorization": "Bearer guess"}])
+@pytest.mark.parametrize("operation", OF_THE_API, ids=by_name)
+def test_successes_and_refusals_of_every_operation_tell_the_rate(
+    strict: PrisjaktModel, operation: Operation, headers: dict[str, str] | None
+) -> None:
+    """Whoever asks."""
+    names = set(ask_well(strict, operation, headers).headers)
+
+    assert names >= {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=by_name)
+def test_a_fault_can_hit_every_operation(strict: PrisjaktModel, operation: Operation) -> None:
+    """By its documented name, once."""
+    strict.faults.append(Fault(kind="status", status=500, operation=operation.name))
+
+    assert ask_well(strict, operation).status == 500
+    assert ask_well(strict, operation).status < 300
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=by_name)
+def test_a_fault_for_another_operation_passes_by(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """Names are matched whole."""
+    strict.faults += [
+        Fault(kind="status", operation=other.name)
+        for other in OPERATIONS
+        if other.name != operation.name
+    ]
+
+    assert ask_well(strict, operation).status < 300
+    assert len(strict.faults) == len(OPERATIONS) - 1
+
+
+def test_a_fault_finds_an_external_id_in_an_array(model: PrisjaktModel) -> None:
+    """One of several is enough."""
+    model.faults.append(Fault(kind="cut_after", external_event_id="B-*"))
+
+    assert not ask(model, "create-events", [event(external_event_id="A-1")]).cut
+    batch = [event(external_event_id=name) for name in ("A-2", "B-1")]
+    assert ask(model, "create-events", batch).cut
+    assert len(model.events) == 3
+
+
+def test_several_events_are_stored_at_once(model: PrisjaktModel) -> None:
+    """204 without a body; in the order of the array."""
+    batch = [event(external_event_id=name) for name in ("a", "b", "c")]
+    answer = ask(model, "create-events", batch)
+
+    assert (answer.status, answer.content) == (204, b"")
+    assert [stored.external_event_id for stored in model.events.values()] == ["a", "b", "c"]
+
+
+def test_a_known_external_id_replaces_the_event(model: PrisjaktModel, clock: Clock) -> None:
+    """It keeps its id and its place, and loses what the new data leaves out; whatever its age."""
+    post(model, event())
+    post(model, event(external_event_id="order-2"))
+    clock.advance(days=40)
+    correction = event(
+        data__amount=Decimal("10.5"), data__currency="SEK", data__number_of_items=ABSENT
+    )
+
+    assert ask(model, "create-events", [correction]).status == 204
+
+    assert [stored.id for stored in model.events.values()] == ["id-1", "id-2"]
+    assert elements(get(model))[1] == {
+        "id": "id-1",
+        "click_id": UUID,
+        "external_event_id": "order-1",
+        "event_name": "purchase",
+        "event_time": "2026-03-01T11:30:00Z",
+        "data": {"currency": "SEK", "amount": Decimal("10.5")},
+    }
+
+
+def test_a_replacement_starts_no_new_thirty_days(model: PrisjaktModel, clock: Clock) -> None:
+    """The duplicate rule counts from the first receipt."""
+    post(model, event())
+    clock.advance(days=29)
+    ask(model, "create-events", [event()])
+    assert post(model, event()).status == 409
+
+    clock.advance(days=1)
+    assert post(model, event()).status == 201
+
+
+def test_of_several_events_with_one_external_id_the_latest_is_replaced(
+    model: PrisjaktModel, clock: Clock
+) -> None:
+    """The one after the duplicate window."""
+    post(model, event())
+    clock.advance(days=30)
+    post(model, event())
+    ask(model, "create-events", [event(data__amount=7)])
+
+    assert [stored.amount for stored in model.events.values()] == [Decimal("122.95"), 7]
+
+
+def test_events_of_an_array_conflict_with_later_single_ones(model: PrisjaktModel) -> None:
+    """Both operations know the same events."""
+    ask(model, "create-events", [event()])
+
+    assert post(model, event()).status == 409
+
+
+def test_without_an_external_id_every_repeat_is_another_event(model: PrisjaktModel) -> None:
+    """There is nothing to match."""
+    batch = [event(external_event_id=ABSENT)] * 2
+    assert [ask(model, "create-events", batch).status for _ in range(2)] == [204, 204]
+
+    assert len(model.events) == 4
+
+
+def test_an_external_id_twice_in_an_array_is_one_event_and_the_last_wins(
+    model: PrisjaktModel,
+) -> None:
+    """As if they had come one after the other."""
+    ask(model, "create-events", [event(data__amount=amount) for amount in (1, 2, 3)])
+
+    assert [stored.amount for stored in model.events.values()] == [3]
+
+
+def test_external_ids_of_another_pixel_are_not_replaced(model: PrisjaktModel) -> None:
+    """Each pixel has its own."""
+    post(model, event(), pixel=OTHER_PIXEL)
+    ask(model, "create-events", [event(data__amount=1)])
+
+    assert [stored.amount for stored in model.events.values()] == [Decimal("122.95"), 1]
+
+
+def test_one_bad_element_refuses_the_whole_array(model: PrisjaktModel) -> None:
+    """Every wrong field of every element is named; nothing is stored."""
+    batch = [
+        event(external_event_id="a"),
+        event(external_event_id="b", data__amount=-1, data__currency="USD"),
+        17,
+        event(external_event_id="c", signed_click_id=ABSENT),
+    ]
+    answer = ask(model, "create-events", batch)
+
+    assert answer.status == 400
+    assert problem(answer)["field_errors"].keys() == {
+        "[1].data.amount",
+        "[1].data.currency",
+        "[2]",
+        "[3].signed_click_id",
+    }
+    assert problem(answer)["field_errors"]["[1].data.amount"]["value"] == -1
+    assert not model.events
+
+
+def test_a_test_is_refused_in_an_array(model: PrisjaktModel) -> None:
+    """The reference of this operation knows purchases only."""
+    answer = ask(model, "create-events", [event(), event(event_name="test-purchase")])
+
+    assert problem(answer)["field_errors"].keys() == {"[1].event_name"}
+    assert not model.events
+
+
+@pytest.mark.parametrize("body", [b"", b"{", event(), [], None, "x"])
+def test_a_body_that_is_no_array_of_events_is_refused(model: PrisjaktModel, body: object) -> None:
+    """An empty one says nothing."""
+    answer = ask(model, "create-events", body)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {"body"}
+
+
+def test_an_array_holds_a_thousand_events(model: PrisjaktModel) -> None:
+    """No size is documented; one more is too large, and nothing of it is stored."""
+    batch = [event(external_event_id=str(number)) for number in range(LARGEST_BATCH + 1)]
+
+    assert ask(model, "create-events", batch).status == 413
+    assert not model.events
+    assert ask(model, "create-events", batch[1:]).status == 204
+    assert len(model.events) == 1000
+
+
+def test_a_disabled_pixel_takes_no_events(model: PrisjaktModel) -> None:
+    """403 until it is enabled again; what it has can still be read."""
+    post(model, event())
+    assert ask(model, "update-pixel", {"enabled": False}, pixel_id=PIXEL.upper()).status == 204
+
+    assert problem(ask(model, "get-pixel")) == {"id": PIXEL, "enabled": False}
+    assert post(model, event(external_event_id="order-2")).status == 403
+    assert ask(model, "create-events", [event()]).status == 403
+    assert ids(get(model)) == ["order-1"]
+
+    ask(model, "update-pixel", {"enabled": True})
+    assert post(model, event(external_event_id="order-2")).status == 201
+
+
+def test_a_pixel_is_enabled_at_first_and_stays_as_it_is_when_nothing_is_asked(
+    model: PrisjaktModel,
+) -> None:
+    """The only field is optional."""
+    assert problem(ask(model, "get-pixel")) == {"id": PIXEL, "enabled": True}
+    for enabled in (True, False):
+        ask(model, "update-pixel", {"enabled": enabled})
+        assert ask(model, "update-pixel", {}).status == 204
+        assert problem(ask(model, "get-pixel"))["enabled"] is enabled
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        *(({"enabled": value}, "enabled") for value in (None, 0, 1, "true")),
+        ([], "body"),
+        (b"{", "body"),
+    ],
+)
+def test_a_pixel_is_enabled_by_true_and_disabled_by_false(
+    model: PrisjaktModel, body: object, field: str
+) -> None:
+    """And by nothing else."""
+    answer = ask(model, "update-pixel", body)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {field}
+
+
+def test_an_event_is_found_by_its_id(model: PrisjaktModel) -> None:
+    """As the list shows it."""
+    post(model, event())
+
+    assert problem(ask(model, "get-event", event_id="ID-1")) == elements(get(model))[0]
+
+
+def test_events_are_shown_and_replaced_only_while_they_are_kept(
+    build: Callable[..., PrisjaktModel], clock: Clock
+) -> None:
+    """Counted from receipt; afterwards the same external id makes another event."""
+    model = build(kept=timedelta(days=45))
+    post(model, event())
+    clock.advance(days=45, milliseconds=-1)
+    assert ids(get(model)) == ["order-1"]
+    assert ask(model, "get-event").status == 200
+
+    clock.advance(milliseconds=1)
+    assert ids(get(model)) == []
+    assert ask(model, "get-event").status == 404
+    assert elements(ask(model, "get-conversions")) == []
+    assert problem(ask(model, "get-purchase-summary"))["summaries"] == []
+    ask(model, "create-events", [event(data__amount=1)])
+    assert [found["data"]["amount"] for found in elements(get(model))] == [1]
+    assert [stored.id for stored in model.events.values()] == ["id-1", *list(model.events)[1:]]
+    assert len(model.events) == 2
+
+
+def test_an_event_no_longer_kept_still_conflicts(
+    build: Callable[..., PrisjaktModel], clock: Clock
+) -> None:
+    """The duplicate rule has its own thirty days."""
+    model = build(kept=timedelta(days=1))
+    post(model, event())
+    clock.advance(days=2)
+
+    assert post(model, event()).status == 409
+
+
+def test_a_summary_adds_up_purchases_per_currency_and_per_day_in_stockholm(
+    model: PrisjaktModel,
+) -> None:
+    """Sums are exact; a day there begins at 23 o'clock UTC in winter and at 22 in summer."""
+    purchases = [
+        ("2026-03-01T22:59:59Z", "0.1", "EUR"),
+        ("2026-03-01T23:00:00Z", "0.2", "EUR"),
+        ("2026-03-02T10:00:00Z", "33.333333333333333", "EUR"),
+        ("2026-03-02T10:00:00Z", "999999999", "SEK"),
+        ("2026-04-01T21:59:59Z", "1", "EUR"),
+        ("2026-04-01T22:00:00Z", "2", "EUR"),
+    ]
+    for number, (time, amount, currency) in enumerate(purchases):
+        changes = {"event_time": time, "data__amount": Decimal(amount), "data__currency": currency}
+        post(model, event(external_event_id=str(number), **changes))
+
+    found = problem(ask(model, "get-purchase-summary"))
+
+    assert [
+        (day["date"], day["currency"], day["number_of_events"], str(day["total_amount"]))
+        for day in found["per_day"]
+    ] == [
+        ("2026-03-01", "EUR", 1, "0.1"),
+        ("2026-03-02", "EUR", 2, "33.533333333333333"),
+        ("2026-03-02", "SEK", 1, "999999999"),
+        ("2026-04-01", "EUR", 1, "1"),
+        ("2026-04-02", "EUR", 1, "2"),
+    ]
+    assert {day["time_zone"] for day in found["per_day"]} == {"Europe/Stockholm"}
+    assert found["summaries"] == [
+        {"total_amount": Decimal("36.633333333333333"), "number_of_events": 5, "currency": "EUR"},
+        {"total_amount": 999999999, "number_of_events": 1, "currency": "SEK"},
+    ]
+
+
+@pytest.mark.parametrize("name", ["get-purchase-summary", "get-conversions"])
+def test_tests_are_no_purchases_and_other_pixels_and_times_count_elsewhere(
+    model: PrisjaktModel, name: str
+) -> None:
+    """Neither in the summary nor among the conversions."""
+    post(model, event(event_name="test-purchase", external_event_id="test"))
+    post(model, event(external_event_id="early", event_time="2026-02-14T23:59:59Z"))
+    post(model, event(), pixel=OTHER_PIXEL)
+
+    assert ask(model, name).body in ([], {"per_day": [], "summaries": []})
+
+
+def test_a_summary_can_be_made_of_the_first_and_the_last_days_there_are(
+    model: PrisjaktModel,
+) -> None:
+    """An event's time has no limits, so that of Stockholm must not overflow."""
+    for time in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        post(model, event(external_event_id=time, event_time=time))
+        found = problem(ask(model, "get-purchase-summary", query={"from": time, "to": time}))
+        assert [day["date"] for day in found["per_day"]] == [time[:10]]
+
+
+@pytest.mark.parametrize("name", ["get-events", "get-purchase-summary", "get-conversions"])
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ({}, {"from", "to"}),
+        ({**SPRING, "from": "yesterday"}, {"from"}),
+        ({**SPRING, "to": "2026-02-14T00:00:00Z"}, {"to"}),
+        ({**SPRING, "to": "2026-04-16T00:00:01Z"}, {"to"}),
+    ],
+)
+def test_every_list_wants_an_interval_of_at_most_sixty_days(
+    model: PrisjaktModel, name: str, query: dict[str, str], fields: set[str]
+) -> None:
+    """Also the conversions, whose page states no maximum."""
+    answer = ask(model, name, query=query)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == fields
+
+
+def test_a_conversion_pairs_a_purchase_with_its_click(model: PrisjaktModel) -> None:
+    """In camel case, unlike the events."""
+    came = NOON - timedelta(days=2)
+    model.clicks[UUID] = Click(
+        id=UUID, forwarded_at=came, url="https://shop.test/x", product_id="5", product_name="Hat"
+    )
+    post(model, event(signed_click_id=CLICK.upper()))
+
+    assert elements(ask(model, "get-conversions")) == [
+        {
+            "purchase": {
+                "timestamp": "2026-03-01T11:30:00Z",
+                "numberOfItems": 4,
+                "id": "id-1",
+                "currency": "EUR",
+                "amount": Decimal("122.95"),
+            },
+            "forwarding": {
+                "url": "https://shop.test/x",
+                "timestamp": "2026-02-27T12:00:00Z",
+                "product": {"name": "Hat", "id": "5"},
+                "offerId": "3001",
+            },
+        }
+    ]
+
+
+def test_conversions_come_in_pages(model: PrisjaktModel) -> None:
+    """Newest first, linked as events are; what was not given is left out."""
+    for number in range(3):
+        time = f"2026-03-01T11:00:0{number}Z"
+        body = event(
+            external_event_id=str(number), event_time=time, data__number_of_items=ABSENT
+        )
+        post(model, body)
+
+    first = ask(model, "get-conversions", query={**SPRING, "per_page": "2"})
+    second = follow(model, links(first)["next"])
+
+    assert [found["purchase"]["id"] for found in elements(first)] == ["id-3", "id-2"]
+    assert [found["purchase"]["id"] for found in elements(second)] == ["id-1"]
+    assert "numberOfItems" not in elements(second)[0]["purchase"]
+    assert ask(model, "get-conversions", query={**SPRING, "page": "0"}).status == 400
+
+
+def test_a_click_is_known_from_an_event_or_by_being_put_there(model: PrisjaktModel) -> None:
+    """By its bare id in either case, never with its signature; in the documented shape."""
+    assert ask(model, "get-click").status == 404
+    post(model, event())
+    model.clicks[OTHER_PIXEL] = Click(id=OTHER_PIXEL, forwarded_at=NOON, market="GB")
+
+    found = problem(ask(model, "get-click", click_id=UUID.upper()))
+    put = problem(ask(model, "get-click", click_id=OTHER_PIXEL))
+
+    assert found.keys() == {"id", "forwarded_date", "invoicing", "location", "request"}
+    assert (found["id"], found["forwarded_date"]) == (UUID, "2026-03-01T11:30:00.000Z")
+    assert (put["forwarded_date"], put["request"]["market"]) == ("2026-03-01T12:00:00.000Z", "GB")
+    assert ask(model, "get-click", click_id=CLICK).status == 404
+
+
+def test_forgetting_the_events_forgets_their_clicks_and_keeps_those_put_there(
+    model: PrisjaktModel,
+) -> None:
+    """A second trial starts as the first did."""
+    model.clicks[OTHER_PIXEL] = Click(id=OTHER_PIXEL, forwarded_at=NOON)
+    post(model, event())
+    model.forget()
+
+    assert ask(model, "get-click").status == 404
+    assert ask(model, "get-click", click_id=OTHER_PIXEL).status == 200
+
+
+def test_a_client_is_shown_with_its_roles(strict: PrisjaktModel) -> None:
+    """Its id keeps its case; without a list of clients there is everyone."""
+    assert problem(ask(strict, "get-client")) == {"id": "shop", "roles": ["shop_user"]}
+    assert problem(ask(strict, "get-client", client_id="admin"))["roles"] == ["admin"]
+    assert ask(strict, "get-client", client_id="SHOP").status == 404
+
+    strict.clients = None
+    assert problem(ask(strict, "get-client", client_id="New")) == {
+        "id": "New",
+        "roles": ["shop_user"],
+    }
+
+
+def test_a_shop_gets_one_pixel(strict: PrisjaktModel) -> None:
+    """Enabled, listed with the shop, found by its id; a second one conflicts."""
+    strict.new_id = OTHER_PIXEL.upper
+    assert elements(ask(strict, "get-shop-pixels")) == []
+
+    created = ask(strict, "create-shop-pixel", b"")
+
+    assert created.body == {"id": OTHER_PIXEL, "enabled": True}
+    assert elements(ask(strict, "get-shop-pixels")) == [created.body]
+    assert ask(strict, "get-pixel", pixel_id=OTHER_PIXEL).body == created.body
+    assert post(strict, event(), pixel=OTHER_PIXEL).status == 201
+    assert ask(strict, "create-shop-pixel").status == 409
+    assert problem(ask(strict, "get-shop")) == {
+        "id": SHOP,
+        "clients": [],
+        "pixels": [{"id": OTHER_PIXEL}],
+    }
+
+
+def test_the_pixels_of_given_shops_are_there(build: Callable[..., PrisjaktModel]) -> None:
+    """In either case, and with their state."""
+    model = build(any_pixel=False, shops={SHOP: Shop(clients=("shop",), pixels=(PIXEL.upper(),))})
+    assert post(model, event()).status == 201
+    ask(model, "update-pixel", {"enabled": False})
+
+    assert elements(ask(model, "get-shop-pixels")) == [{"id": PIXEL, "enabled": False}]
+    assert problem(ask(model, "get-shop")) == {
+        "id": SHOP,
+        "clients": [{"id": "shop"}],
+        "pixels": [{"id": PIXEL}],
+    }
+    assert ask(model, "create-shop-pixel").status == 409
+
+
+def test_shops_spring_up_where_pixels_do(model: PrisjaktModel) -> None:
+    """Empty, and to stay."""
+    assert problem(ask(model, "get-shop", shop_id=999999)) == {
+        "id": 999999,
+        "clients": [],
+        "pixels": [],
+    }
+    assert ask(model, "create-shop-pixel").status == 201
+    assert ask(model, "create-shop-pixel").status == 409
+
+
+def test_a_shop_gets_a_client_for_each_set_of_roles(strict: PrisjaktModel) -> None:
+    """Shown with its shop and by its id; its secret is not told, but known to the simulation."""
+
+    def create(*roles: str) -> Answer:
+        return ask(strict, "create-shop-client", {"roles": list(roles)}, headers=ADMIN)
+
+    both = create("shop_user", "event_publisher")
+    answers = [create("event_publisher", "shop_user"), create("event_publisher")]
+
+    assert both.status == 201
+    assert problem(both).keys() == {"id", "roles"}
+    assert problem(both)["roles"] == ["event_publisher", "shop_user"]
+    assert [answer.status for answer in answers] == [409, 201]
+    created = [problem(answer)["id"] for answer in (both, answers[1])]
+    assert problem(ask(strict, "get-shop"))["clients"] == [{"id": one} for one in created]
+    assert strict.clients is not None
+    for one, status in zip(created, (200, 403), strict=True):
+        pair = {"client-id": one, "client-secret": strict.clients[one]}
+        assert get(strict, headers=pair).status == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        *(
+            {"roles": roles}
+            for roles in [None, [], "shop_user", ["admin"], ["shop_user", 1], ["shop_user"] * 2]
+        ),
+        {"roles": [["shop_user"]]},
+        {"roles": {"shop_user": 1}},
+        [],
+        b"{",
+    ],
+)
+def test_a_client_can_be_given_only_the_two_roles_of_shops(
+    strict: PrisjaktModel, body: object
+) -> None:
+    """Each at most once, and at least one."""
+    answer = ask(strict, "create-shop-client", body, headers=ADMIN)
+
+    assert answer.status == 400
+    assert problem(answer)["field_errors"].keys() <= {"roles", "body"}
+    assert strict.shops == {SHOP: Shop()}
+
+
+def test_a_client_made_without_a_list_of_clients_has_its_roles_all_the_same(
+    build: Callable[..., PrisjaktModel],
+) -> None:
+    """Any secret will do for it."""
+    model = build(roles={"admin": {"admin"}})
+    body = {"roles": ["event_publisher"]}
+    created = problem(ask(model, "create-shop-client", body, headers=ADMIN))["id"]
+
+    assert get(model, headers={"client-id": created, "client-secret": "any"}).status == 403
+    assert ask(model, "create-shop-client", body, headers=ADMIN).status == 409
+    assert model.clients is None
+
+
+def test_a_token_lives_as_long_as_told(build: Callable[..., PrisjaktModel], clock: Clock) -> None:
+    """Which the answer says, and which can change for the tokens to come."""
+    model = build(token_lifetime=timedelta(seconds=60))
+    first = problem(token(model))
+    model.token_lifetime = timedelta(seconds=90)
+    second = problem(token(model))
+    bearers = [{"authorization": f"Bearer {one['access_token']}"} for one in (first, second)]
+
+    assert (first["expires_in"], second["expires_in"]) == (60, 90)
+    clock.advance(seconds=60)
+    assert [get(model, headers=bearer).status for bearer in bearers] == [401, 200]
+
+
+def test_tokens_can_be_made_to_expire_before_their_time(model: PrisjaktModel) -> None:
+    """Those issued so far, not those to come."""
+    first = {"authorization": f"Bearer {problem(token(model))['access_token']}"}
+    model.expire_tokens()
+    second = {"authorization": f"Bearer {problem(token(model))['access_token']}"}
+
+    assert get(model, headers=first).status == 401
+    assert get(model, headers=second).status == 200
+
+
+def test_clients_can_change_between_two_calls(strict: PrisjaktModel) -> None:
+    """A secret that is replaced is refused from then on."""
+    strict.clients = {"shop": "new"}
+
+    assert get(strict).status == 401
+    assert get(strict, headers={**PAIR, "client-secret": "new"}).status == 200
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=by_name)
+def test_every_operation_succeeds_when_asked_well(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """With the documented status; 204 means that nothing more is said."""
+    created = {"create-event", "create-shop-client", "create-shop-pixel"}
+    changed = {"create-events", "update-pixel"}
+
+    answer = ask_well(strict, operation)
+
+    assert answer.status == (
+        201 if operation.name in created else 204 if operation.name in changed else 200
+    )
+    assert (answer.body is None) == (operation.name in {*changed, "create-event"})
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer guess"}, {"client-id": "shop"}])
+@pytest.mark.parametrize("operation", FOR_CLIENTS, ids=by_name)
+def test_every_operation_but_the_first_needs_credentials(
+    strict: PrisjaktModel, operation: Operation, headers: dict[str, str]
+) -> None:
+    """401, and nothing is done."""
+    answer = ask_well(strict, operation, headers)
+
+    assert answer.status == problem(answer)["status"] == 401
+    assert len(strict.events) == 1
+    assert strict.shops == {SHOP: Shop()}
+
+
+def test_one_event_is_taken_from_anybody(strict: PrisjaktModel) -> None:
+    """No credentials, and no harm in wrong ones or a client of the wrong role."""
+    for number, headers in enumerate([{}, {"authorization": "Bearer guess"}, PUBLISHER, ADMIN]):
+        assert post(strict, event(external_event_id=str(number)), headers=headers).status == 201
+
+
+@pytest.mark.parametrize("operation", FOR_A_ROLE, ids=by_name)
+def test_a_client_of_another_role_is_forbidden(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """Not even an admin may do what a shop user may; nothing is done."""
+    others = [PUBLISHER, PAIR if operation.role == "admin" else ADMIN]
+
+    for headers in others:
+        answer = ask_well(strict, operation, headers)
+        assert answer.status == problem(answer)["status"] == 403
+        assert str(operation.role) in problem(answer)["detail"]
+    assert len(strict.events) == 1
+    assert strict.shops == {SHOP: Shop()}
+
+
+@pytest.mark.parametrize("name", ["get-conversions", "get-client"])
+def test_where_no_role_is_stated_any_client_is_served(strict: PrisjaktModel, name: str) -> None:
+    """Whatever its role."""
+    assert [ask(strict, name, headers=one).status for one in (PAIR, ADMIN, PUBLISHER)] == [200] * 3
+
+
+def test_roles_belong_to_the_client_of_a_token_too(build: Callable[..., PrisjaktModel]) -> None:
+    """And can change from one call to the next."""
+    model = build()
+    bearer = {"authorization": f"Bearer {problem(token(model))['access_token']}"}
+    assert get(model, headers=bearer).status == 200
+
+    model.roles = {"shop": ["event_publisher"]}
+    assert get(model, headers=bearer).status == 403
+    model.roles = {"other": ["event_publisher"]}
+    assert get(model, headers=bearer).status == 200
+
+
+@pytest.mark.parametrize("operation", WITH_AN_ID, ids=by_name)
+def test_what_nobody_made_is_not_found(strict: PrisjaktModel, operation: Operation) -> None:
+    """404, with the id in its detail."""
+    unknown = {
+        "pixel_id": OTHER_PIXEL,
+        "event_id": OTHER_PIXEL,
+        "click_id": OTHER_PIXEL,
+        "client_id": "nobody",
+        "shop_id": 7,
+    }
+    (wanted,) = (str(value) for name, value in unknown.items() if f"{{{name}}}" in operation.path)
+
+    answer = ask_well(strict, operation, **unknown)
+
+    assert answer.status == problem(answer)["status"] == 404
+    assert wanted in problem(answer)["detail"]
+
+
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if "{pixel_id}" in each.path], ids=by_name
+)
+def test_a_malformed_pixel_id_is_a_wrong_field_everywhere(
+    model: PrisjaktModel, operation: Operation
+) -> None:
+    """Also where no 400 is documented, and also where any pixel would do."""
+    answer = ask_well(model, operation, PAIR, pixel_id="alfa")
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {"pixel_id"}
+    assert not model.pixels
+
+
+@pytest.mark.parametrize("shop_id", ["0", "1000000", "-1", "1.0", "alfa", "01"])
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if "{shop_id}" in each.path], ids=by_name
+)
+def test_a_shop_id_is_a_whole_number_from_1_to_999999(
+    model: PrisjaktModel, operation: Operation, shop_id: str
+) -> None:
+    """A malformed one is a wrong field."""
+    model.roles = {"admin": {"admin"}}
+    answer = ask_well(model, operation, shop_id=shop_id)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {"shop_id"}
+
+
+@pytest.mark.parametrize("operation", OF_THE_API, ids=by_name)
+def test_beyond_the_limit_every_operation_answers_429_and_does_nothing(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """With the three headers, and the same clock for all of them."""
+    strict.hourly_limit = 0
+    answer = ask_well(strict, operation)
+
+    assert answer.status == problem(answer)["status"] == 429
+    assert answer.headers["X-RateLimit-Limit"] == "0"
+    assert answer.headers["X-RateLimit-Remaining"] == "0"
+    assert answer.headers["X-RateLimit-Reset"] == "3600000"
+    assert len(strict.events) == 1
+    assert strict.shops == {SHOP: Shop()}
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"authorization": "Bearer guess"}])
+@pytest.mark.parametrize("operation", OF_THE_API, ids=by_name)
+def test_successes_and_refusals_of_every_operation_tell_the_rate(
+    strict: PrisjaktModel, operation: Operation, headers: dict[str, str] | None
+) -> None:
+    """Whoever asks."""
+    names = set(ask_well(strict, operation, headers).headers)
+
+    assert names >= {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=by_name)
+def test_a_fault_can_hit_every_operation(strict: PrisjaktModel, operation: Operation) -> None:
+    """By its documented name, once."""
+    strict.faults.append(Fault(kind="status", status=500, operation=operation.name))
+
+    assert ask_well(strict, operation).status == 500
+    assert ask_well(strict, operation).status < 300
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=by_name)
+def test_a_fault_for_another_operation_passes_by(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """Names are matched whole."""
+    strict.faults += [
+        Fault(kind="status", operation=other.name)
+        for other in OPERATIONS
+        if other.name != operation.name
+    ]
+
+    assert ask_well(strict, operation).status < 300
+    assert len(strict.faults) == len(OPERATIONS) - 1
+
+
+def test_a_fault_finds_an_external_id_in_an_array(model: PrisjaktModel) -> None:
+    """One of several is enough."""
+    model.faults.append(Fault(kind="cut_after", external_event_id="B-*"))
+
+    assert not ask(model, "create-events", [event(external_event_id="A-1")]).cut
+    batch = [event(external_event_id=name) for name in ("A-2", "B-1")]
+    assert ask(model, "create-events", batch).cut
+    assert len(model.events) == 3
+
+
+def test_several_events_are_stored_at_once(model: PrisjaktModel) -> None:
+    """204 without a body; in the order of the array."""
+    batch = [event(external_event_id=name) for name in ("a", "b", "c")]
+    answer = ask(model, "create-events", batch)
+
+    assert (answer.status, answer.content) == (204, b"")
+    assert [stored.external_event_id for stored in model.events.values()] == ["a", "b", "c"]
+
+
+def test_a_known_external_id_replaces_the_event(model: PrisjaktModel, clock: Clock) -> None:
+    """It keeps its id and its place, and loses what the new data leaves out; whatever its age."""
+    post(model, event())
+    post(model, event(external_event_id="order-2"))
+    clock.advance(days=40)
+    correction = event(
+        data__amount=Decimal("10.5"), data__currency="SEK", data__number_of_items=ABSENT
+    )
+
+    assert ask(model, "create-events", [correction]).status == 204
+
+    assert [stored.id for stored in model.events.values()] == ["id-1", "id-2"]
+    assert elements(get(model))[1] == {
+        "id": "id-1",
+        "click_id": UUID,
+        "external_event_id": "order-1",
+        "event_name": "purchase",
+        "event_time": "2026-03-01T11:30:00Z",
+        "data": {"currency": "SEK", "amount": Decimal("10.5")},
+    }
+
+
+def test_a_replacement_starts_no_new_thirty_days(model: PrisjaktModel, clock: Clock) -> None:
+    """The duplicate rule counts from the first receipt."""
+    post(model, event())
+    clock.advance(days=29)
+    ask(model, "create-events", [event()])
+    assert post(model, event()).status == 409
+
+    clock.advance(days=1)
+    assert post(model, event()).status == 201
+
+
+def test_of_several_events_with_one_external_id_the_latest_is_replaced(
+    model: PrisjaktModel, clock: Clock
+) -> None:
+    """The one after the duplicate window."""
+    post(model, event())
+    clock.advance(days=30)
+    post(model, event())
+    ask(model, "create-events", [event(data__amount=7)])
+
+    assert [stored.amount for stored in model.events.values()] == [Decimal("122.95"), 7]
+
+
+def test_events_of_an_array_conflict_with_later_single_ones(model: PrisjaktModel) -> None:
+    """Both operations know the same events."""
+    ask(model, "create-events", [event()])
+
+    assert post(model, event()).status == 409
+
+
+def test_without_an_external_id_every_repeat_is_another_event(model: PrisjaktModel) -> None:
+    """There is nothing to match."""
+    batch = [event(external_event_id=ABSENT)] * 2
+    assert [ask(model, "create-events", batch).status for _ in range(2)] == [204, 204]
+
+    assert len(model.events) == 4
+
+
+def test_an_external_id_twice_in_an_array_is_one_event_and_the_last_wins(
+    model: PrisjaktModel,
+) -> None:
+    """As if they had come one after the other."""
+    ask(model, "create-events", [event(data__amount=amount) for amount in (1, 2, 3)])
+
+    assert [stored.amount for stored in model.events.values()] == [3]
+
+
+def test_external_ids_of_another_pixel_are_not_replaced(model: PrisjaktModel) -> None:
+    """Each pixel has its own."""
+    post(model, event(), pixel=OTHER_PIXEL)
+    ask(model, "create-events", [event(data__amount=1)])
+
+    assert [stored.amount for stored in model.events.values()] == [Decimal("122.95"), 1]
+
+
+def test_one_bad_element_refuses_the_whole_array(model: PrisjaktModel) -> None:
+    """Every wrong field of every element is named; nothing is stored."""
+    batch = [
+        event(external_event_id="a"),
+        event(external_event_id="b", data__amount=-1, data__currency="USD"),
+        17,
+        event(external_event_id="c", signed_click_id=ABSENT),
+    ]
+    answer = ask(model, "create-events", batch)
+
+    assert answer.status == 400
+    assert problem(answer)["field_errors"].keys() == {
+        "[1].data.amount",
+        "[1].data.currency",
+        "[2]",
+        "[3].signed_click_id",
+    }
+    assert problem(answer)["field_errors"]["[1].data.amount"]["value"] == -1
+    assert not model.events
+
+
+def test_a_test_is_refused_in_an_array(model: PrisjaktModel) -> None:
+    """The reference of this operation knows purchases only."""
+    answer = ask(model, "create-events", [event(), event(event_name="test-purchase")])
+
+    assert problem(answer)["field_errors"].keys() == {"[1].event_name"}
+    assert not model.events
+
+
+@pytest.mark.parametrize("body", [b"", b"{", event(), [], None, "x"])
+def test_a_body_that_is_no_array_of_events_is_refused(model: PrisjaktModel, body: object) -> None:
+    """An empty one says nothing."""
+    answer = ask(model, "create-events", body)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {"body"}
+
+
+def test_an_array_holds_a_thousand_events(model: PrisjaktModel) -> None:
+    """No size is documented; one more is too large, and nothing of it is stored."""
+    batch = [event(external_event_id=str(number)) for number in range(LARGEST_BATCH + 1)]
+
+    assert ask(model, "create-events", batch).status == 413
+    assert not model.events
+    assert ask(model, "create-events", batch[1:]).status == 204
+    assert len(model.events) == 1000
+
+
+def test_a_disabled_pixel_takes_no_events(model: PrisjaktModel) -> None:
+    """403 until it is enabled again; what it has can still be read."""
+    post(model, event())
+    assert ask(model, "update-pixel", {"enabled": False}, pixel_id=PIXEL.upper()).status == 204
+
+    assert problem(ask(model, "get-pixel")) == {"id": PIXEL, "enabled": False}
+    assert post(model, event(external_event_id="order-2")).status == 403
+    assert ask(model, "create-events", [event()]).status == 403
+    assert ids(get(model)) == ["order-1"]
+
+    ask(model, "update-pixel", {"enabled": True})
+    assert post(model, event(external_event_id="order-2")).status == 201
+
+
+def test_a_pixel_is_enabled_at_first_and_stays_as_it_is_when_nothing_is_asked(
+    model: PrisjaktModel,
+) -> None:
+    """The only field is optional."""
+    assert problem(ask(model, "get-pixel")) == {"id": PIXEL, "enabled": True}
+    for enabled in (True, False):
+        ask(model, "update-pixel", {"enabled": enabled})
+        assert ask(model, "update-pixel", {}).status == 204
+        assert problem(ask(model, "get-pixel"))["enabled"] is enabled
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        *(({"enabled": value}, "enabled") for value in (None, 0, 1, "true")),
+        ([], "body"),
+        (b"{", "body"),
+    ],
+)
+def test_a_pixel_is_enabled_by_true_and_disabled_by_false(
+    model: PrisjaktModel, body: object, field: str
+) -> None:
+    """And by nothing else."""
+    answer = ask(model, "update-pixel", body)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {field}
+
+
+def test_an_event_is_found_by_its_id(model: PrisjaktModel) -> None:
+    """As the list shows it."""
+    post(model, event())
+
+    assert problem(ask(model, "get-event", event_id="ID-1")) == elements(get(model))[0]
+
+
+def test_events_are_shown_and_replaced_only_while_they_are_kept(
+    build: Callable[..., PrisjaktModel], clock: Clock
+) -> None:
+    """Counted from receipt; afterwards the same external id makes another event."""
+    model = build(kept=timedelta(days=45))
+    post(model, event())
+    clock.advance(days=45, milliseconds=-1)
+    assert ids(get(model)) == ["order-1"]
+    assert ask(model, "get-event").status == 200
+
+    clock.advance(milliseconds=1)
+    assert ids(get(model)) == []
+    assert ask(model, "get-event").status == 404
+    assert elements(ask(model, "get-conversions")) == []
+    assert problem(ask(model, "get-purchase-summary"))["summaries"] == []
+    ask(model, "create-events", [event(data__amount=1)])
+    assert [found["data"]["amount"] for found in elements(get(model))] == [1]
+    assert [stored.id for stored in model.events.values()] == ["id-1", *list(model.events)[1:]]
+    assert len(model.events) == 2
+
+
+def test_an_event_no_longer_kept_still_conflicts(
+    build: Callable[..., PrisjaktModel], clock: Clock
+) -> None:
+    """The duplicate rule has its own thirty days."""
+    model = build(kept=timedelta(days=1))
+    post(model, event())
+    clock.advance(days=2)
+
+    assert post(model, event()).status == 409
+
+
+def test_a_summary_adds_up_purchases_per_currency_and_per_day_in_stockholm(
+    model: PrisjaktModel,
+) -> None:
+    """Sums are exact; a day there begins at 23 o'clock UTC in winter and at 22 in summer."""
+    purchases = [
+        ("2026-03-01T22:59:59Z", "0.1", "EUR"),
+        ("2026-03-01T23:00:00Z", "0.2", "EUR"),
+        ("2026-03-02T10:00:00Z", "33.333333333333333", "EUR"),
+        ("2026-03-02T10:00:00Z", "999999999", "SEK"),
+        ("2026-04-01T21:59:59Z", "1", "EUR"),
+        ("2026-04-01T22:00:00Z", "2", "EUR"),
+    ]
+    for number, (time, amount, currency) in enumerate(purchases):
+        changes = {"event_time": time, "data__amount": Decimal(amount), "data__currency": currency}
+        post(model, event(external_event_id=str(number), **changes))
+
+    found = problem(ask(model, "get-purchase-summary"))
+
+    assert [
+        (day["date"], day["currency"], day["number_of_events"], str(day["total_amount"]))
+        for day in found["per_day"]
+    ] == [
+        ("2026-03-01", "EUR", 1, "0.1"),
+        ("2026-03-02", "EUR", 2, "33.533333333333333"),
+        ("2026-03-02", "SEK", 1, "999999999"),
+        ("2026-04-01", "EUR", 1, "1"),
+        ("2026-04-02", "EUR", 1, "2"),
+    ]
+    assert {day["time_zone"] for day in found["per_day"]} == {"Europe/Stockholm"}
+    assert found["summaries"] == [
+        {"total_amount": Decimal("36.633333333333333"), "number_of_events": 5, "currency": "EUR"},
+        {"total_amount": 999999999, "number_of_events": 1, "currency": "SEK"},
+    ]
+
+
+@pytest.mark.parametrize("name", ["get-purchase-summary", "get-conversions"])
+def test_tests_are_no_purchases_and_other_pixels_and_times_count_elsewhere(
+    model: PrisjaktModel, name: str
+) -> None:
+    """Neither in the summary nor among the conversions."""
+    post(model, event(event_name="test-purchase", external_event_id="test"))
+    post(model, event(external_event_id="early", event_time="2026-02-14T23:59:59Z"))
+    post(model, event(), pixel=OTHER_PIXEL)
+
+    assert ask(model, name).body in ([], {"per_day": [], "summaries": []})
+
+
+def test_a_summary_can_be_made_of_the_first_and_the_last_days_there_are(
+    model: PrisjaktModel,
+) -> None:
+    """An event's time has no limits, so that of Stockholm must not overflow."""
+    for time in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        post(model, event(external_event_id=time, event_time=time))
+        found = problem(ask(model, "get-purchase-summary", query={"from": time, "to": time}))
+        assert [day["date"] for day in found["per_day"]] == [time[:10]]
+
+
+@pytest.mark.parametrize("name", ["get-events", "get-purchase-summary", "get-conversions"])
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ({}, {"from", "to"}),
+        ({**SPRING, "from": "yesterday"}, {"from"}),
+        ({**SPRING, "to": "2026-02-14T00:00:00Z"}, {"to"}),
+        ({**SPRING, "to": "2026-04-16T00:00:01Z"}, {"to"}),
+    ],
+)
+def test_every_list_wants_an_interval_of_at_most_sixty_days(
+    model: PrisjaktModel, name: str, query: dict[str, str], fields: set[str]
+) -> None:
+    """Also the conversions, whose page states no maximum."""
+    answer = ask(model, name, query=query)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == fields
+
+
+def test_a_conversion_pairs_a_purchase_with_its_click(model: PrisjaktModel) -> None:
+    """In camel case, unlike the events."""
+    came = NOON - timedelta(days=2)
+    model.clicks[UUID] = Click(
+        id=UUID, forwarded_at=came, url="https://shop.test/x", product_id="5", product_name="Hat"
+    )
+    post(model, event(signed_click_id=CLICK.upper()))
+
+    assert elements(ask(model, "get-conversions")) == [
+        {
+            "purchase": {
+                "timestamp": "2026-03-01T11:30:00Z",
+                "numberOfItems": 4,
+                "id": "id-1",
+                "currency": "EUR",
+                "amount": Decimal("122.95"),
+            },
+            "forwarding": {
+                "url": "https://shop.test/x",
+                "timestamp": "2026-02-27T12:00:00Z",
+                "product": {"name": "Hat", "id": "5"},
+                "offerId": "3001",
+            },
+        }
+    ]
+
+
+def test_conversions_come_in_pages(model: PrisjaktModel) -> None:
+    """Newest first, linked as events are; what was not given is left out."""
+    for number in range(3):
+        time = f"2026-03-01T11:00:0{number}Z"
+        body = event(
+            external_event_id=str(number), event_time=time, data__number_of_items=ABSENT
+        )
+        post(model, body)
+
+    first = ask(model, "get-conversions", query={**SPRING, "per_page": "2"})
+    second = follow(model, links(first)["next"])
+
+    assert [found["purchase"]["id"] for found in elements(first)] == ["id-3", "id-2"]
+    assert [found["purchase"]["id"] for found in elements(second)] == ["id-1"]
+    assert "numberOfItems" not in elements(second)[0]["purchase"]
+    assert ask(model, "get-conversions", query={**SPRING, "page": "0"}).status == 400
+
+
+def test_a_click_is_known_from_an_event_or_by_being_put_there(model: PrisjaktModel) -> None:
+    """By its bare id in either case, never with its signature; in the documented shape."""
+    assert ask(model, "get-click").status == 404
+    post(model, event())
+    model.clicks[OTHER_PIXEL] = Click(id=OTHER_PIXEL, forwarded_at=NOON, market="GB")
+
+    found = problem(ask(model, "get-click", click_id=UUID.upper()))
+    put = problem(ask(model, "get-click", click_id=OTHER_PIXEL))
+
+    assert found.keys() == {"id", "forwarded_date", "invoicing", "location", "request"}
+    assert (found["id"], found["forwarded_date"]) == (UUID, "2026-03-01T11:30:00.000Z")
+    assert (put["forwarded_date"], put["request"]["market"]) == ("2026-03-01T12:00:00.000Z", "GB")
+    assert ask(model, "get-click", click_id=CLICK).status == 404
+
+
+def test_forgetting_the_events_forgets_their_clicks_and_keeps_those_put_there(
+    model: PrisjaktModel,
+) -> None:
+    """A second trial starts as the first did."""
+    model.clicks[OTHER_PIXEL] = Click(id=OTHER_PIXEL, forwarded_at=NOON)
+    post(model, event())
+    model.forget()
+
+    assert ask(model, "get-click").status == 404
+    assert ask(model, "get-click", click_id=OTHER_PIXEL).status == 200
+
+
+def test_a_client_is_shown_with_its_roles(strict: PrisjaktModel) -> None:
+    """Its id keeps its case; without a list of clients there is everyone."""
+    assert problem(ask(strict, "get-client")) == {"id": "shop", "roles": ["shop_user"]}
+    assert problem(ask(strict, "get-client", client_id="admin"))["roles"] == ["admin"]
+    assert ask(strict, "get-client", client_id="SHOP").status == 404
+
+    strict.clients = None
+    assert problem(ask(strict, "get-client", client_id="New")) == {
+        "id": "New",
+        "roles": ["shop_user"],
+    }
+
+
+def test_a_shop_gets_one_pixel(strict: PrisjaktModel) -> None:
+    """Enabled, listed with the shop, found by its id; a second one conflicts."""
+    strict.new_id = OTHER_PIXEL.upper
+    assert elements(ask(strict, "get-shop-pixels")) == []
+
+    created = ask(strict, "create-shop-pixel", b"")
+
+    assert created.body == {"id": OTHER_PIXEL, "enabled": True}
+    assert elements(ask(strict, "get-shop-pixels")) == [created.body]
+    assert ask(strict, "get-pixel", pixel_id=OTHER_PIXEL).body == created.body
+    assert post(strict, event(), pixel=OTHER_PIXEL).status == 201
+    assert ask(strict, "create-shop-pixel").status == 409
+    assert problem(ask(strict, "get-shop")) == {
+        "id": SHOP,
+        "clients": [],
+        "pixels": [{"id": OTHER_PIXEL}],
+    }
+
+
+def test_the_pixels_of_given_shops_are_there(build: Callable[..., PrisjaktModel]) -> None:
+    """In either case, and with their state."""
+    model = build(any_pixel=False, shops={SHOP: Shop(clients=("shop",), pixels=(PIXEL.upper(),))})
+    assert post(model, event()).status == 201
+    ask(model, "update-pixel", {"enabled": False})
+
+    assert elements(ask(model, "get-shop-pixels")) == [{"id": PIXEL, "enabled": False}]
+    assert problem(ask(model, "get-shop")) == {
+        "id": SHOP,
+        "clients": [{"id": "shop"}],
+        "pixels": [{"id": PIXEL}],
+    }
+    assert ask(model, "create-shop-pixel").status == 409
+
+
+def test_shops_spring_up_where_pixels_do(model: PrisjaktModel) -> None:
+    """Empty, and to stay."""
+    assert problem(ask(model, "get-shop", shop_id=999999)) == {
+        "id": 999999,
+        "clients": [],
+        "pixels": [],
+    }
+    assert ask(model, "create-shop-pixel").status == 201
+    assert ask(model, "create-shop-pixel").status == 409
+
+
+def test_a_shop_gets_a_client_for_each_set_of_roles(strict: PrisjaktModel) -> None:
+    """Shown with its shop and by its id; its secret is not told, but known to the simulation."""
+
+    def create(*roles: str) -> Answer:
+        return ask(strict, "create-shop-client", {"roles": list(roles)}, headers=ADMIN)
+
+    both = create("shop_user", "event_publisher")
+    answers = [create("event_publisher", "shop_user"), create("event_publisher")]
+
+    assert both.status == 201
+    assert problem(both).keys() == {"id", "roles"}
+    assert problem(both)["roles"] == ["event_publisher", "shop_user"]
+    assert [answer.status for answer in answers] == [409, 201]
+    created = [problem(answer)["id"] for answer in (both, answers[1])]
+    assert problem(ask(strict, "get-shop"))["clients"] == [{"id": one} for one in created]
+    assert strict.clients is not None
+    for one, status in zip(created, (200, 403), strict=True):
+        pair = {"client-id": one, "client-secret": strict.clients[one]}
+        assert get(strict, headers=pair).status == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        *(
+            {"roles": roles}
+            for roles in [None, [], "shop_user", ["admin"], ["shop_user", 1], ["shop_user"] * 2]
+        ),
+        {"roles": [["shop_user"]]},
+        {"roles": {"shop_user": 1}},
+        [],
+        b"{",
+    ],
+)
+def test_a_client_can_be_given_only_the_two_roles_of_shops(
+    strict: PrisjaktModel, body: object
+) -> None:
+    """Each at most once, and at least one."""
+    answer = ask(strict, "create-shop-client", body, headers=ADMIN)
+
+    assert answer.status == 400
+    assert problem(answer)["field_errors"].keys() <= {"roles", "body"}
+    assert strict.shops == {SHOP: Shop()}
+
+
+def test_a_client_made_without_a_list_of_clients_has_its_roles_all_the_same(
+    build: Callable[..., PrisjaktModel],
+) -> None:
+    """Any secret will do for it."""
+    model = build(roles={"admin": {"admin"}})
+    body = {"roles": ["event_publisher"]}
+    created = problem(ask(model, "create-shop-client", body, headers=ADMIN))["id"]
+
+    assert get(model, headers={"client-id": created, "client-secret": "any"}).status == 403
+    assert ask(model, "create-shop-client", body, headers=ADMIN).status == 409
+    assert model.clients is None
+
+
+def test_a_token_lives_as_long_as_told(build: Callable[..., PrisjaktModel], clock: Clock) -> None:
+    """Which the answer says, and which can change for the tokens to come."""
+    model = build(token_lifetime=timedelta(seconds=60))
+    first = problem(token(model))
+    model.token_lifetime = timedelta(seconds=90)
+    second = problem(token(model))
+    bearers = [{"authorization": f"Bearer {one['access_token']}"} for one in (first, second)]
+
+    assert (first["expires_in"], second["expires_in"]) == (60, 90)
+    clock.advance(seconds=60)
+    assert [get(model, headers=bearer).status for bearer in bearers] == [401, 200]
+
+
+def test_tokens_can_be_made_to_expire_before_their_time(model: PrisjaktModel) -> None:
+    """Those issued so far, not those to come."""
+    first = {"authorization": f"Bearer {problem(token(model))['access_token']}"}
+    model.expire_tokens()
+    second = {"authorization": f"Bearer {problem(token(model))['access_token']}"}
+
+    assert get(model, headers=first).status == 401
+    assert get(model, headers=second).status == 200
+
+
+def test_clients_can_change_between_two_calls(strict: PrisjaktModel) -> None:
+    """A secret that is replaced is refused from then on."""
+    strict.clients = {"shop": "new"}
+
+    assert get(strict).status == 401
+    assert get(strict, headers={**PAIR, "client-secret": "new"}).status == 200
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=by_name)
+def test_every_operation_succeeds_when_asked_well(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """With the documented status; 204 means that nothing more is said."""
+    created = {"create-event", "create-shop-client", "create-shop-pixel"}
+    changed = {"create-events", "update-pixel"}
+
+    answer = ask_well(strict, operation)
+
+    assert answer.status == (
+        201 if operation.name in created else 204 if operation.name in changed else 200
+    )
+    assert (answer.body is None) == (operation.name in {*changed, "create-event"})
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer guess"}, {"client-id": "shop"}])
+@pytest.mark.parametrize("operation", FOR_CLIENTS, ids=by_name)
+def test_every_operation_but_the_first_needs_credentials(
+    strict: PrisjaktModel, operation: Operation, headers: dict[str, str]
+) -> None:
+    """401, and nothing is done."""
+    answer = ask_well(strict, operation, headers)
+
+    assert answer.status == problem(answer)["status"] == 401
+    assert len(strict.events) == 1
+    assert strict.shops == {SHOP: Shop()}
+
+
+def test_one_event_is_taken_from_anybody(strict: PrisjaktModel) -> None:
+    """No credentials, and no harm in wrong ones or a client of the wrong role."""
+    for number, headers in enumerate([{}, {"authorization": "Bearer guess"}, PUBLISHER, ADMIN]):
+        assert post(strict, event(external_event_id=str(number)), headers=headers).status == 201
+
+
+@pytest.mark.parametrize("operation", FOR_A_ROLE, ids=by_name)
+def test_a_client_of_another_role_is_forbidden(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """Not even an admin may do what a shop user may; nothing is done."""
+    others = [PUBLISHER, PAIR if operation.role == "admin" else ADMIN]
+
+    for headers in others:
+        answer = ask_well(strict, operation, headers)
+        assert answer.status == problem(answer)["status"] == 403
+        assert str(operation.role) in problem(answer)["detail"]
+    assert len(strict.events) == 1
+    assert strict.shops == {SHOP: Shop()}
+
+
+@pytest.mark.parametrize("name", ["get-conversions", "get-client"])
+def test_where_no_role_is_stated_any_client_is_served(strict: PrisjaktModel, name: str) -> None:
+    """Whatever its role."""
+    assert [ask(strict, name, headers=one).status for one in (PAIR, ADMIN, PUBLISHER)] == [200] * 3
+
+
+def test_roles_belong_to_the_client_of_a_token_too(build: Callable[..., PrisjaktModel]) -> None:
+    """And can change from one call to the next."""
+    model = build()
+    bearer = {"authorization": f"Bearer {problem(token(model))['access_token']}"}
+    assert get(model, headers=bearer).status == 200
+
+    model.roles = {"shop": ["event_publisher"]}
+    assert get(model, headers=bearer).status == 403
+    model.roles = {"other": ["event_publisher"]}
+    assert get(model, headers=bearer).status == 200
+
+
+@pytest.mark.parametrize("operation", WITH_AN_ID, ids=by_name)
+def test_what_nobody_made_is_not_found(strict: PrisjaktModel, operation: Operation) -> None:
+    """404, with the id in its detail."""
+    unknown = {
+        "pixel_id": OTHER_PIXEL,
+        "event_id": OTHER_PIXEL,
+        "click_id": OTHER_PIXEL,
+        "client_id": "nobody",
+        "shop_id": 7,
+    }
+    (wanted,) = (str(value) for name, value in unknown.items() if f"{{{name}}}" in operation.path)
+
+    answer = ask_well(strict, operation, **unknown)
+
+    assert answer.status == problem(answer)["status"] == 404
+    assert wanted in problem(answer)["detail"]
+
+
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if "{pixel_id}" in each.path], ids=by_name
+)
+def test_a_malformed_pixel_id_is_a_wrong_field_everywhere(
+    model: PrisjaktModel, operation: Operation
+) -> None:
+    """Also where no 400 is documented, and also where any pixel would do."""
+    answer = ask_well(model, operation, PAIR, pixel_id="alfa")
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {"pixel_id"}
+    assert not model.pixels
+
+
+@pytest.mark.parametrize("shop_id", ["0", "1000000", "-1", "1.0", "alfa", "01"])
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if "{shop_id}" in each.path], ids=by_name
+)
+def test_a_shop_id_is_a_whole_number_from_1_to_999999(
+    model: PrisjaktModel, operation: Operation, shop_id: str
+) -> None:
+    """A malformed one is a wrong field."""
+    model.roles = {"admin": {"admin"}}
+    answer = ask_well(model, operation, shop_id=shop_id)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {"shop_id"}
+
+
+@pytest.mark.parametrize("operation", OF_THE_API, ids=by_name)
+def test_beyond_the_limit_every_operation_answers_429_and_does_nothing(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """With the three headers, and the same clock for all of them."""
+    strict.hourly_limit = 0
+    answer = ask_well(strict, operation)
+
+    assert answer.status == problem(answer)["status"] == 429
+    assert answer.headers["X-RateLimit-Limit"] == "0"
+    assert answer.headers["X-RateLimit-Remaining"] == "0"
+    assert answer.headers["X-RateLimit-Reset"] == "3600000"
+    assert len(strict.events) == 1
+    assert strict.shops == {SHOP: Shop()}
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"authorization": "Bearer guess"}])
+@pytest.mark.parametrize("operation", OF_THE_API, ids=by_name)
+def test_successes_and_refusals_of_every_operation_tell_the_rate(
+    strict: PrisjaktModel, operation: Operation, headers: dict[str, str] | None
+) -> None:
+    """Whoever asks."""
+    names = set(ask_well(strict, operation, headers).headers)
+
+    assert names >= {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=by_name)
+def test_a_fault_can_hit_every_operation(strict: PrisjaktModel, operation: Operation) -> None:
+    """By its documented name, once."""
+    strict.faults.append(Fault(kind="status", status=500, operation=operation.name))
+
+    assert ask_well(strict, operation).status == 500
+    assert ask_well(strict, operation).status < 300
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=by_name)
+def test_a_fault_for_another_operation_passes_by(
+    strict: PrisjaktModel, operation: Operation
+) -> None:
+    """Names are matched whole."""
+    strict.faults += [
+        Fault(kind="status", operation=other.name)
+        for other in OPERATIONS
+        if other.name != operation.name
+    ]
+
+    assert ask_well(strict, operation).status < 300
+    assert len(strict.faults) == len(OPERATIONS) - 1
+
+
+def test_a_fault_finds_an_external_id_in_an_array(model: PrisjaktModel) -> None:
+    """One of several is enough."""
+    model.faults.append(Fault(kind="cut_after", external_event_id="B-*"))
+
+    assert not ask(model, "create-events", [event(external_event_id="A-1")]).cut
+    batch = [event(external_event_id=name) for name in ("A-2", "B-1")]
+    assert ask(model, "create-events", batch).cut
+    assert len(model.events) == 3
+
+
+def test_several_events_are_stored_at_once(model: PrisjaktModel) -> None:
+    """204 without a body; in the order of the array."""
+    batch = [event(external_event_id=name) for name in ("a", "b", "c")]
+    answer = ask(model, "create-events", batch)
+
+    assert (answer.status, answer.content) == (204, b"")
+    assert [stored.external_event_id for stored in model.events.values()] == ["a", "b", "c"]
+
+
+def test_a_known_external_id_replaces_the_event(model: PrisjaktModel, clock: Clock) -> None:
+    """It keeps its id and its place, and loses what the new data leaves out; whatever its age."""
+    post(model, event())
+    post(model, event(external_event_id="order-2"))
+    clock.advance(days=40)
+    correction = event(
+        data__amount=Decimal("10.5"), data__currency="SEK", data__number_of_items=ABSENT
+    )
+
+    assert ask(model, "create-events", [correction]).status == 204
+
+    assert [stored.id for stored in model.events.values()] == ["id-1", "id-2"]
+    assert elements(get(model))[1] == {
+        "id": "id-1",
+        "click_id": UUID,
+        "external_event_id": "order-1",
+        "event_name": "purchase",
+        "event_time": "2026-03-01T11:30:00Z",
+        "data": {"currency": "SEK", "amount": Decimal("10.5")},
+    }
+
+
+def test_a_replacement_starts_no_new_thirty_days(model: PrisjaktModel, clock: Clock) -> None:
+    """The duplicate rule counts from the first receipt."""
+    post(model, event())
+    clock.advance(days=29)
+    ask(model, "create-events", [event()])
+    assert post(model, event()).status == 409
+
+    clock.advance(days=1)
+    assert post(model, event()).status == 201
+
+
+def test_of_several_events_with_one_external_id_the_latest_is_replaced(
+    model: PrisjaktModel, clock: Clock
+) -> None:
+    """The one after the duplicate window."""
+    post(model, event())
+    clock.advance(days=30)
+    post(model, event())
+    ask(model, "create-events", [event(data__amount=7)])
+
+    assert [stored.amount for stored in model.events.values()] == [Decimal("122.95"), 7]
+
+
+def test_events_of_an_array_conflict_with_later_single_ones(model: PrisjaktModel) -> None:
+    """Both operations know the same events."""
+    ask(model, "create-events", [event()])
+
+    assert post(model, event()).status == 409
+
+
+def test_without_an_external_id_every_repeat_is_another_event(model: PrisjaktModel) -> None:
+    """There is nothing to match."""
+    batch = [event(external_event_id=ABSENT)] * 2
+    assert [ask(model, "create-events", batch).status for _ in range(2)] == [204, 204]
+
+    assert len(model.events) == 4
+
+
+def test_an_external_id_twice_in_an_array_is_one_event_and_the_last_wins(
+    model: PrisjaktModel,
+) -> None:
+    """As if they had come one after the other."""
+    ask(model, "create-events", [event(data__amount=amount) for amount in (1, 2, 3)])
+
+    assert [stored.amount for stored in model.events.values()] == [3]
+
+
+def test_external_ids_of_another_pixel_are_not_replaced(model: PrisjaktModel) -> None:
+    """Each pixel has its own."""
+    post(model, event(), pixel=OTHER_PIXEL)
+    ask(model, "create-events", [event(data__amount=1)])
+
+    assert [stored.amount for stored in model.events.values()] == [Decimal("122.95"), 1]
+
+
+def test_one_bad_element_refuses_the_whole_array(model: PrisjaktModel) -> None:
+    """Every wrong field of every element is named; nothing is stored."""
+    batch = [
+        event(external_event_id="a"),
+        event(external_event_id="b", data__amount=-1, data__currency="USD"),
+        17,
+        event(external_event_id="c", signed_click_id=ABSENT),
+    ]
+    answer = ask(model, "create-events", batch)
+
+    assert answer.status == 400
+    assert problem(answer)["field_errors"].keys() == {
+        "[1].data.amount",
+        "[1].data.currency",
+        "[2]",
+        "[3].signed_click_id",
+    }
+    assert problem(answer)["field_errors"]["[1].data.amount"]["value"] == -1
+    assert not model.events
+
+
+def test_a_test_is_refused_in_an_array(model: PrisjaktModel) -> None:
+    """The reference of this operation knows purchases only."""
+    answer = ask(model, "create-events", [event(), event(event_name="test-purchase")])
+
+    assert problem(answer)["field_errors"].keys() == {"[1].event_name"}
+    assert not model.events
+
+
+@pytest.mark.parametrize("body", [b"", b"{", event(), [], None, "x"])
+def test_a_body_that_is_no_array_of_events_is_refused(model: PrisjaktModel, body: object) -> None:
+    """An empty one says nothing."""
+    answer = ask(model, "create-events", body)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {"body"}
+
+
+def test_an_array_holds_a_thousand_events(model: PrisjaktModel) -> None:
+    """No size is documented; one more is too large, and nothing of it is stored."""
+    batch = [event(external_event_id=str(number)) for number in range(LARGEST_BATCH + 1)]
+
+    assert ask(model, "create-events", batch).status == 413
+    assert not model.events
+    assert ask(model, "create-events", batch[1:]).status == 204
+    assert len(model.events) == 1000
+
+
+def test_a_disabled_pixel_takes_no_events(model: PrisjaktModel) -> None:
+    """403 until it is enabled again; what it has can still be read."""
+    post(model, event())
+    assert ask(model, "update-pixel", {"enabled": False}, pixel_id=PIXEL.upper()).status == 204
+
+    assert problem(ask(model, "get-pixel")) == {"id": PIXEL, "enabled": False}
+    assert post(model, event(external_event_id="order-2")).status == 403
+    assert ask(model, "create-events", [event()]).status == 403
+    assert ids(get(model)) == ["order-1"]
+
+    ask(model, "update-pixel", {"enabled": True})
+    assert post(model, event(external_event_id="order-2")).status == 201
+
+
+def test_a_pixel_is_enabled_at_first_and_stays_as_it_is_when_nothing_is_asked(
+    model: PrisjaktModel,
+) -> None:
+    """The only field is optional."""
+    assert problem(ask(model, "get-pixel")) == {"id": PIXEL, "enabled": True}
+    for enabled in (True, False):
+        ask(model, "update-pixel", {"enabled": enabled})
+        assert ask(model, "update-pixel", {}).status == 204
+        assert problem(ask(model, "get-pixel"))["enabled"] is enabled
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        *(({"enabled": value}, "enabled") for value in (None, 0, 1, "true")),
+        ([], "body"),
+        (b"{", "body"),
+    ],
+)
+def test_a_pixel_is_enabled_by_true_and_disabled_by_false(
+    model: PrisjaktModel, body: object, field: str
+) -> None:
+    """And by nothing else."""
+    answer = ask(model, "update-pixel", body)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == {field}
+
+
+def test_an_event_is_found_by_its_id(model: PrisjaktModel) -> None:
+    """As the list shows it."""
+    post(model, event())
+
+    assert problem(ask(model, "get-event", event_id="ID-1")) == elements(get(model))[0]
+
+
+def test_events_are_shown_and_replaced_only_while_they_are_kept(
+    build: Callable[..., PrisjaktModel], clock: Clock
+) -> None:
+    """Counted from receipt; afterwards the same external id makes another event."""
+    model = build(kept=timedelta(days=45))
+    post(model, event())
+    clock.advance(days=45, milliseconds=-1)
+    assert ids(get(model)) == ["order-1"]
+    assert ask(model, "get-event").status == 200
+
+    clock.advance(milliseconds=1)
+    assert ids(get(model)) == []
+    assert ask(model, "get-event").status == 404
+    assert elements(ask(model, "get-conversions")) == []
+    assert problem(ask(model, "get-purchase-summary"))["summaries"] == []
+    ask(model, "create-events", [event(data__amount=1)])
+    assert [found["data"]["amount"] for found in elements(get(model))] == [1]
+    assert [stored.id for stored in model.events.values()] == ["id-1", *list(model.events)[1:]]
+    assert len(model.events) == 2
+
+
+def test_an_event_no_longer_kept_still_conflicts(
+    build: Callable[..., PrisjaktModel], clock: Clock
+) -> None:
+    """The duplicate rule has its own thirty days."""
+    model = build(kept=timedelta(days=1))
+    post(model, event())
+    clock.advance(days=2)
+
+    assert post(model, event()).status == 409
+
+
+def test_a_summary_adds_up_purchases_per_currency_and_per_day_in_stockholm(
+    model: PrisjaktModel,
+) -> None:
+    """Sums are exact; a day there begins at 23 o'clock UTC in winter and at 22 in summer."""
+    purchases = [
+        ("2026-03-01T22:59:59Z", "0.1", "EUR"),
+        ("2026-03-01T23:00:00Z", "0.2", "EUR"),
+        ("2026-03-02T10:00:00Z", "33.333333333333333", "EUR"),
+        ("2026-03-02T10:00:00Z", "999999999", "SEK"),
+        ("2026-04-01T21:59:59Z", "1", "EUR"),
+        ("2026-04-01T22:00:00Z", "2", "EUR"),
+    ]
+    for number, (time, amount, currency) in enumerate(purchases):
+        changes = {"event_time": time, "data__amount": Decimal(amount), "data__currency": currency}
+        post(model, event(external_event_id=str(number), **changes))
+
+    found = problem(ask(model, "get-purchase-summary"))
+
+    assert [
+        (day["date"], day["currency"], day["number_of_events"], str(day["total_amount"]))
+        for day in found["per_day"]
+    ] == [
+        ("2026-03-01", "EUR", 1, "0.1"),
+        ("2026-03-02", "EUR", 2, "33.533333333333333"),
+        ("2026-03-02", "SEK", 1, "999999999"),
+        ("2026-04-01", "EUR", 1, "1"),
+        ("2026-04-02", "EUR", 1, "2"),
+    ]
+    assert {day["time_zone"] for day in found["per_day"]} == {"Europe/Stockholm"}
+    assert found["summaries"] == [
+        {"total_amount": Decimal("36.633333333333333"), "number_of_events": 5, "currency": "EUR"},
+        {"total_amount": 999999999, "number_of_events": 1, "currency": "SEK"},
+    ]
+
+
+@pytest.mark.parametrize("name", ["get-purchase-summary", "get-conversions"])
+def test_tests_are_no_purchases_and_other_pixels_and_times_count_elsewhere(
+    model: PrisjaktModel, name: str
+) -> None:
+    """Neither in the summary nor among the conversions."""
+    post(model, event(event_name="test-purchase", external_event_id="test"))
+    post(model, event(external_event_id="early", event_time="2026-02-14T23:59:59Z"))
+    post(model, event(), pixel=OTHER_PIXEL)
+
+    assert ask(model, name).body in ([], {"per_day": [], "summaries": []})
+
+
+def test_a_summary_can_be_made_of_the_first_and_the_last_days_there_are(
+    model: PrisjaktModel,
+) -> None:
+    """An event's time has no limits, so that of Stockholm must not overflow."""
+    for time in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        post(model, event(external_event_id=time, event_time=time))
+        found = problem(ask(model, "get-purchase-summary", query={"from": time, "to": time}))
+        assert [day["date"] for day in found["per_day"]] == [time[:10]]
+
+
+@pytest.mark.parametrize("name", ["get-events", "get-purchase-summary", "get-conversions"])
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ({}, {"from", "to"}),
+        ({**SPRING, "from": "yesterday"}, {"from"}),
+        ({**SPRING, "to": "2026-02-14T00:00:00Z"}, {"to"}),
+        ({**SPRING, "to": "2026-04-16T00:00:01Z"}, {"to"}),
+    ],
+)
+def test_every_list_wants_an_interval_of_at_most_sixty_days(
+    model: PrisjaktModel, name: str, query: dict[str, str], fields: set[str]
+) -> None:
+    """Also the conversions, whose page states no maximum."""
+    answer = ask(model, name, query=query)
+
+    assert answer.status == 400
+    assert set(problem(answer)["field_errors"]) == fields
+
+
+def test_a_conversion_pairs_a_purchase_with_its_click(model: PrisjaktModel) -> None:
+    """In camel case, unlike the events."""
+    came = NOON - timedelta(days=2)
+    model.clicks[UUID] = Click(
+        id=UUID, forwarded_at=came, url="https://shop.test/x", product_id="5", product_name="Hat"
+    )
+    post(model, event(signed_click_id=CLICK.upper()))
+
+    assert elements(ask(model, "get-conversions")) == [
+        {
+            "purchase": {
+                "timestamp": "2026-03-01T11:30:00Z",
+                "numberOfItems": 4,
+                "id": "id-1",
+                "currency": "EUR",
+                "amount": Decimal("122.95"),
+            },
+            "forwarding": {
+                "url": "https://shop.test/x",
+                "timestamp": "2026-02-27T12:00:00Z",
+                "product": {"name": "Hat", "id": "5"},
+                "offerId": "3001",
+            },
+        }
+    ]
+
+
+def test_conversions_come_in_pages(model: PrisjaktModel) -> None:
+    """Newest first, linked as events are; what was not given is left out."""
+    for number in range(3):
+        time = f"2026-03-01T11:00:0{number}Z"
+        body = event(
+            external_event_id=str(number), event_time=time, data__number_of_items=ABSENT
+        )
         post(model, body)
 
     first = ask(model, "get-conversions", query={**SPRING, "per_page": "2"})

@@ -51,7 +51,7 @@ class EmbeddedAws:
         self._folder = Path(tempfile.mkdtemp(prefix="prisjakt-relay-"))
         self._log = (self._folder / "aws.log").open("wb")
         self._process = subprocess.Popen(  # our own interpreter
-            [sys.executable, "-m", "ministack"],
+            [sys.executable, "-m", "prisjakt_relay.local.embedded_aws"],
             env=self._environment(port, enforce_iam=enforce_iam),
             cwd=self._folder,
             stdin=subprocess.DEVNULL,

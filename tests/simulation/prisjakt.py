@@ -1,0 +1,202 @@
+"""The way to the simulated Prisjakt, in virtual time, with everything that happens to requests."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from requests import Response, Session
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import ConnectTimeout, ReadTimeout
+from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPResponse
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
+
+from prisjakt_relay.local.prisjakt_model import TOKEN_PATH, Answer, Call
+from prisjakt_relay.local.prisjakt_rules import parse
+
+from tests.simulation.fibres import Fibre, Killed
+from tests.simulation.troubles import Phase
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+HOST: Final = "https://prisjakt.test"
+LATEST_EFFECT: Final = 240.0  # seconds after the client gave up
+
+_POOL: Final = HTTPConnectionPool("prisjakt.test")
+_REFUSED: Final = MaxRetryError(_POOL, "/", NewConnectionError(HTTPConnection("x"), "refused"))
+
+
+class Road(Session):
+    """A session whose requests are function calls. What requests itself does is left out: it would
+    take most of the time, and the sender's own tests go through it."""
+
+    def __init__(self, world: World) -> None:
+        # Not calling `Session.__init__` saves two adapters that nobody uses.
+        self._world = world
+
+    def request(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        *,
+        data: bytes | Mapping[str, bytes] | None = None,
+        headers: Mapping[str, bytes] | None = None,
+        timeout: tuple[float, float] = (2.0, 8.0),
+        **_: Any,
+    ) -> Response:
+        world = self._world
+        path, _, query = url.removeprefix(HOST).partition("?")
+        call = Call(
+            method=method,
+            path=path,
+            query=dict(parse_qsl(query)),
+            headers={name.lower(): value.decode() for name, value in (headers or {}).items()},
+            body=urlencode(data).encode() if isinstance(data, Mapping) else data or b"",
+        )
+        return _response(Exchange(world, call, timeout).perform())
+
+
+class Exchange:
+    """One request on its way."""
+
+    def __init__(self, world: World, call: Call, timeout: tuple[float, float]) -> None:
+        self.world, self.call = world, call
+        self.connect_seconds, self.read_seconds = timeout
+        self.is_token = call.path == TOKEN_PATH
+        self.pixel = "" if self.is_token else call.path.split("/")[3]
+        self.events = _events(call) if call.method in ("POST", "PATCH") and not self.is_token else []
+        self.orders = [(self.pixel, each["external_event_id"]) for each in self.events]
+        shop = world.shop_of(call, self.pixel)
+        self.shop, self.client = shop.name, shop.client
+
+    def perform(self) -> Answer:
+        world, fibre = self.world, self.world.time.running
+        assert fibre is not None
+        self._begins(fibre)
+        world.log(">>> %s %s %s", self.call.method, self.pixel[:4] or "token", self.events)
+        try:
+            world.spend(world.random.uniform(0.005, 0.08))
+            answer = self._sent()
+            world.spend(world.random.uniform(0.005, 0.08))
+        except (RequestsConnectionError, ReadTimeout) as error:
+            world.log("<<< %s", type(error).__name__)
+            raise
+        except Killed:
+            world.log("<<< (nobody there to hear it)")
+            raise
+        finally:
+            self._ends()
+        world.log("<<< %s %s", answer.status, answer.headers)
+        return answer
+
+    def _begins(self, fibre: Fibre) -> None:
+        for order in self.orders:
+            other = self.world.writing.get(order)
+            if other is not None:
+                self.world.violated(f"{other.name} and {fibre.name} write {order} at once")
+            self.world.writing[order] = fibre
+
+    def _ends(self) -> None:
+        for order in self.orders:
+            self.world.writing.pop(order, None)
+
+    def _sent(self) -> Answer:
+        world, random = self.world, self.world.random
+        if self._strikes("unreachable"):
+            if random.random() < 0.5:
+                world.spend(self.connect_seconds)
+                raise ConnectTimeout(_REFUSED)
+            raise RequestsConnectionError(_REFUSED)
+        if self.is_token:
+            return self._token()
+        world.count(self.client)
+        if self._strikes("slow"):
+            world.spend(random.uniform(1, self.read_seconds * 0.99))
+        if self._strikes("hang"):
+            self._hang()
+        if self._strikes("cut before"):
+            raise RequestsConnectionError(ProtocolError("Connection aborted."))
+        for status in ("401", "403"):
+            if self._strikes(status):
+                world.note_refusal(self.orders)
+                return _problem(int(status))
+        if self._strikes("429"):
+            return Answer(429, _reset(world.time.now, random.randrange(7), random.random()))
+        if self._strikes("500"):
+            return _problem(random.choice((500, 502, 503, 504, 408)))
+        if any(world.is_poison(order) for order in self.orders):
+            return _problem(random.choice((400, 422)))
+        answer = world.effect(self.call)
+        if self._strikes("500 stored"):
+            return _problem(random.choice((500, 502, 503, 504)))
+        if self._strikes("cut after"):
+            raise RequestsConnectionError(ProtocolError("Connection aborted."))
+        return answer
+
+    def _strikes(self, kind: str) -> bool:
+        return self.world.troubles.strikes(kind, self.world.time.now, self.shop)
+
+    def _token(self) -> Answer:
+        if self._strikes("token hang"):
+            self.world.spend(self.read_seconds)
+            raise ReadTimeout
+        if self._strikes("token 500"):
+            return _problem(503)
+        if self._strikes("token 401"):
+            return Answer(401, body={"error": "invalid_client"})
+        return self.world.effect(self.call)
+
+    def _hang(self) -> None:
+        """No answer in time; what was asked is done in time, late, or never."""
+        world = self.world
+        how = world.random.random()
+        if how < 0.7:
+            latest = self.read_seconds + (LATEST_EFFECT if how < 0.4 else 0.0)
+            seconds = world.random.uniform(0, latest)
+            poisoned = any(world.is_poison(order) for order in self.orders)
+            if not poisoned:
+                world.time.after(seconds, lambda: world.late_effect(self.call))
+        world.spend(self.read_seconds)
+        raise ReadTimeout
+
+
+def _events(call: Call) -> list[dict[str, Any]]:
+    content = parse(call.body)
+    return content if isinstance(content, list) else [content]
+
+
+def _problem(status: int) -> Answer:
+    return Answer(status, {"Content-Type": "application/json"}, {"title": f"trouble {status}"})
+
+
+def _reset(now: datetime, how: int, share: float) -> dict[str, str]:
+    """What a 429 says of its end, in every way that was seen or is conceivable."""
+    seconds = 1 + share * 3000
+    ends = (now + timedelta(seconds=seconds)).timestamp()
+    return [
+        {},
+        {"X-RateLimit-Reset": str(int(seconds * 1000))},
+        {"X-RateLimit-Reset": str(int(ends * 1000))},
+        {"X-RateLimit-Reset": str(int(ends))},
+        {"Retry-After": str(int(seconds))},
+        {"X-RateLimit-Reset": "soon", "Retry-After": "-5"},
+        {"X-RateLimit-Reset": str(10**15)},
+    ][how]
+
+
+def _response(answer: Answer) -> Response:
+    response = Response()
+    response.status_code = answer.status
+    response.headers = CaseInsensitiveDict(answer.headers)
+    response.raw = HTTPResponse(io.BytesIO(answer.content), preload_content=False)
+    return response
+
+
+__all__ = ["HOST", "Phase", "Road"]
