@@ -25,6 +25,7 @@ from prisjakt_relay.sender.sending import (
     answer_fields,
     emit_outcome,
     jittered,
+    until_turn,
 )
 from prisjakt_relay.shop import Shop
 
@@ -138,7 +139,7 @@ def _claim(order: Order, shop: Shop | Wait, sending: Sending, ports: Ports) -> T
     if claim.until is not None:
         left = (claim.until - now).total_seconds()
         if claim.record.token is None:
-            return Wait(left, "its turn has not come")
+            return Wait(until_turn(left, ports), "its turn has not come")
         return Wait(min(left, BUSY_WAIT * ports.scale), "another sender has it")
     return Try(order, claim.record, shop, corrects=corrects, waited=claim.waited)
 

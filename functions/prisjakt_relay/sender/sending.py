@@ -30,6 +30,7 @@ from prisjakt_relay.outcomes import DeathReason, Outcome
 from prisjakt_relay.prisjakt.auth import Credentials, HeaderPair, OAuth
 from prisjakt_relay.prisjakt.client import PrisjaktClient
 from prisjakt_relay.prisjakt.models import PurchaseEvent
+from prisjakt_relay.queues import LONGEST_WAIT as LONGEST_HIDDEN
 from prisjakt_relay.queues import ConversionQueue, Message
 from prisjakt_relay.rate_limit import RateLimit
 from prisjakt_relay.shop import Auth, Shop, Shops
@@ -422,7 +423,7 @@ class Sending:
         now = self.ports.clock()
         wait = self.over(one.order) or Wait(UNSENT_WAIT * self.ports.scale, error.cause)
         if error.until is not None:
-            wait = Wait((error.until - now).total_seconds(), error.cause)
+            wait = Wait(until_turn((error.until - now).total_seconds(), self.ports), error.cause)
         change = partial(ledger.untouched, not_before=error.until)
         return self._released(one, change, wait)
 
@@ -472,6 +473,13 @@ class Sending:
 def jittered(seconds: float, ports: Ports) -> float:
     """Full jitter, so that a thousand orders do not come back in the same second."""
     return ports.random() * min(seconds, LONGEST_WAIT) * ports.scale
+
+
+def until_turn(seconds: float, ports: Ports) -> float:
+    """A message can be hidden for eleven hours only: who has to wait longer looks in before that,
+    and not all of them at once, which would hold up those whose turn it is."""
+    longest = LONGEST_HIDDEN.total_seconds()
+    return seconds if seconds <= longest else longest * (1 + ports.random()) / 2
 
 
 def emit_outcome(outcome: Outcome, record: Record, ports: Ports) -> None:
