@@ -13,6 +13,7 @@ from prisjakt_relay.local import project
 from prisjakt_relay.local.aws import expand
 from prisjakt_relay.receiver import settings as receiver_settings
 from prisjakt_relay.sender import settings as sender_settings
+from prisjakt_relay.sender.sending import BATCH
 
 TEXT = (project.root() / "template.yaml").read_text("utf-8")
 
@@ -124,6 +125,14 @@ def test_the_sender_answers_for_parts_of_a_batch(resources: dict[str, Any]) -> N
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["ConversionQueue", "Arn"]}
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+
+
+def test_a_batch_of_messages_fills_a_batch_of_events(template: dict[str, Any]) -> None:
+    """AWS gathers more than ten only if it may wait for them."""
+    parameters = template["Parameters"]
+
+    assert parameters["SenderBatchSize"]["Default"] == BATCH
+    assert 1 <= parameters["SenderBatchWindow"]["Default"] <= 10
 
 
 def test_the_ledger_outlives_everything(

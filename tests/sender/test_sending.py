@@ -580,6 +580,22 @@ def test_when_too_many_are_bad_the_rest_goes_alone_next_time(world: World) -> No
     assert {r.status for r in world.store.records()} == {Status.REPORTED, Status.DEAD}
 
 
+@pytest.mark.parametrize("fault", [status(503), Fault(kind="hang", seconds=20), status(429)])
+def test_trouble_while_a_bad_order_is_searched_for_loses_nothing(
+    fault: Fault, world: World
+) -> None:
+    world.model.faults += [
+        status(400, operation=BATCHES, external_event_id="7"),
+        replace(fault, operation=BATCHES, external_event_id="1"),
+        status(400, times=FOR_EVER, external_event_id="7"),
+    ]
+    world.add(*orders(10))
+    world.run()
+
+    assert len(world.model.events) == 9
+    assert world.record("7").death is DeathReason.REJECTED
+
+
 def test_what_may_have_been_stored_with_a_refused_batch_is_ours(world: World) -> None:
     """Whether a refused batch is stored in part is not documented."""
     for n in range(0, 100, 9):
@@ -740,6 +756,39 @@ def test_a_message_that_comes_back_before_its_turn_takes_no_slot(world: World) -
     assert "update" not in world.outside.calls
 
 
+def test_who_has_stood_in_line_and_is_sent_back_need_not_stand_there_again(world: World) -> None:
+    world.allowance = 1
+    world.ports = world.process()
+    world.add(conversion(order_id="first"))
+    world.run()
+    world.add(conversion())
+    world.round()
+    world.clock.advance(world.queue.postponed[-1])
+    world.outside.seconds = {"put": 0.1}
+
+    world.round(seconds=12.05)  # there is time to claim, and none to send
+
+    assert about(world)["cause"] == "no time left in this round"
+    assert world.record().not_before is not None
+    world.outside.seconds = {}
+    world.clock.advance(5)
+    assert world.round() == []
+
+
+def test_who_waits_longer_than_a_message_can_be_hidden_looks_in_at_random(world: World) -> None:
+    world.allowance = 1
+    world.ports = world.process()
+    world.add(*orders(1))
+    world.round()
+    for n in range(14):
+        world.add(conversion(order_id=f"late-{n}"))
+        world.round()
+
+    longest = 11 * 3600
+    assert world.queue.postponed[-1] == longest * 0.75
+    assert max(world.queue.postponed) <= longest
+
+
 def test_a_duplicate_takes_no_slot(world: World) -> None:
     world.add(*orders(3))
     world.run()
@@ -834,3 +883,35 @@ def test_what_a_conversion_costs_in_calls(world: World) -> None:
 
     calls = {kind: world.outside.calls.count(kind) for kind in set(world.outside.calls)}
     assert calls == {"get": 100, "put": 200, "update": 2, "post": 2}
+
+
+def size(value: object) -> int:
+    """What DynamoDB counts, at most: docs.aws.amazon.com, "DynamoDB item sizes and formats"."""
+    if isinstance(value, dict):
+        return 3 + sum(len(name) + size(part) + 1 for name, part in value.items())
+    if isinstance(value, bool):
+        return 1
+    if isinstance(value, int):
+        return 2 + len(str(value)) // 2
+    return len(str(value).encode())
+
+
+def test_a_ledger_item_costs_one_unit_to_write(world: World) -> None:
+    """1 KB, with room for the longest reference and a lease."""
+    world.add(conversion(order_id="6204817342681", order_reference="R" * 100))
+    world.model.faults.append(status(503, body=BAD))
+    world.round()
+    world.run()
+
+    assert size(world.store.items[world.record("6204817342681").key]) <= 1024
+
+
+def test_what_single_reports_cost_in_calls(world: World) -> None:
+    """Each takes a slot and a request of its own; what is settled costs the queue no call."""
+    for name in CREDENTIALS:
+        del world.documents["alfa"][name]
+    world.add(*orders(10))
+    world.round()
+
+    calls = {kind: world.outside.calls.count(kind) for kind in set(world.outside.calls)}
+    assert calls == {"get": 10, "put": 20, "update": 11, "post": 10}

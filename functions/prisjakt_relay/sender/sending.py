@@ -265,7 +265,9 @@ class Sending:
                 yield from self._settling(one, partial(self._invalid, error=invalid))
             else:
                 valid.append(one)
-        if not valid:
+        if len(valid) < 2:
+            for one in valid:
+                yield from self._single(one)
             return
         known = self._no_batches.get(valid[0].shop.client)
         error = known or self._patched(valid)
@@ -273,8 +275,6 @@ class Sending:
             yield from self._stored(valid)
         elif isinstance(error, HeldError) or not _is_about_the_batch(error):
             yield from self._without_batches(valid, error)
-        elif len(valid) == 1:
-            yield from self._single(valid[0])
         else:
             yield from self._halved(valid, error)
 
@@ -424,7 +424,8 @@ class Sending:
         wait = self.over(one.order) or Wait(UNSENT_WAIT * self.ports.scale, error.cause)
         if error.until is not None:
             wait = Wait(until_turn((error.until - now).total_seconds(), self.ports), error.cause)
-        change = partial(ledger.untouched, not_before=error.until)
+        kept = now if one.waited else None  # it need not stand in line again
+        change = partial(ledger.untouched, not_before=error.until or kept)
         return self._released(one, change, wait)
 
     def _refused(self, one: Try, error: RefusedError) -> Wait | None:
