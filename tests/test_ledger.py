@@ -789,6 +789,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "leased_until": st.none() | moments,
     "not_before": st.none() | moments,
     "alone": st.booleans(),
+    "shown_at": st.none() | moments,
     "trying_since": st.none() | moments,
     "first_try_at": st.none() | moments,
     "tries": st.integers(0, 10**6),

@@ -613,7 +613,9 @@ class Line:
                     places[number] = None if turn is None else (turn - START).total_seconds()
             for number in numbers:
                 if (place := places[number]) is not None:
-                    wait = min(math.ceil(place - now), self.HIDDEN) + self.JITTER * chance.random()
+                    wait = math.ceil(place - now) + self.JITTER * chance.random()
+                    if wait > self.HIDDEN:  # as the sender does: not all at once
+                        wait = self.HIDDEN * (1 + chance.random()) / 2
                     heapq.heappush(queue, (now + wait, number))
 
     def _received(self, queue: list[tuple[float, int]], now: float) -> tuple[float, list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -132,6 +133,129 @@ def test_dead_orders_are_in_the_index_of_dead_orders(
     assert [one["id"] for one in found] == [{"S": doomed.key}]
 
 
+# Changes on conditions
+
+KEY = "rate#client"
+
+
+def test_a_change_of_what_is_not_there_makes_it(store: DynamoStore) -> None:
+    written = store.update(KEY, {"a": 1, "b": "two"}, add={}, only_if=[("a", "<", 5)])
+
+    assert written == (True, {"id": KEY, "a": 1, "b": "two"})
+    assert store.get(KEY) == written[1]
+
+
+def test_a_change_sets_and_adds_at_once_and_leaves_the_rest(store: DynamoStore) -> None:
+    store.update(KEY, {"a": 1, "b": 10, "c": "kept"}, add={}, only_if=[("a", "<", 5)])
+
+    written = store.update(
+        KEY, {"a": 2, "d": "new"}, add={"b": 5}, only_if=[("a", ">=", 1), ("b", "<=", 10)]
+    )
+
+    assert written == (True, {"id": KEY, "a": 2, "b": 15, "c": "kept", "d": "new"})
+    assert store.get(KEY) == written[1]
+
+
+def test_a_refused_change_returns_what_is_there(store: DynamoStore) -> None:
+    _, before = store.update(KEY, {"a": 1, "b": "two"}, add={}, only_if=[("a", "<", 5)])
+
+    assert store.update(KEY, {"b": "x"}, add={"a": 1}, only_if=[("a", ">=", 2)]) == (False, before)
+    assert store.get(KEY) == before
+
+
+def test_all_conditions_have_to_hold(store: DynamoStore) -> None:
+    store.update(KEY, {"a": 1, "b": 1}, add={}, only_if=[("a", "<", 5)])
+
+    holds, fails = ("a", "<=", 1), ("b", ">=", 2)
+    assert not store.update(KEY, {"c": 1}, add={}, only_if=[holds, fails])[0]
+    assert not store.update(KEY, {"c": 1}, add={}, only_if=[fails, holds])[0]
+    assert store.update(KEY, {"c": 1}, add={}, only_if=[holds, holds])[0]
+
+
+@pytest.mark.parametrize(("comparison", "holds"), [("<", True), ("<=", True), (">=", False)])
+@pytest.mark.parametrize("there", [True, False])
+def test_what_is_not_there_is_below_everything(
+    comparison: str, holds: bool, there: bool, store: DynamoStore
+) -> None:
+    """Of an attribute of an item, and of an item."""
+    if there:
+        store.update(KEY, {"a": 1}, add={}, only_if=[("a", "<", 5)])
+    before = store.get(KEY)
+
+    done, after = store.update(KEY, {"b": 1}, add={}, only_if=[("absent", comparison, -(10**15))])
+
+    assert done is holds
+    assert after == ({"id": KEY, **(before or {}), "b": 1} if holds else before or {})
+
+
+@pytest.mark.parametrize(
+    ("comparison", "below", "same", "above"),
+    [("<", True, False, False), ("<=", True, True, False), (">=", False, True, True)],
+)
+@pytest.mark.parametrize(
+    "values",
+    [
+        (9, 10, 11),
+        (1_795_219_199_999_999, 1_795_219_200_000_000, 1_795_219_200_000_001),
+        (
+            "2026-11-20T23:59:59.999+00:00",
+            "2026-11-21T00:00:00.000+00:00",
+            "2026-11-21T00:00:00.001+00:00",
+        ),
+    ],
+    ids=["numbers", "microseconds", "texts"],
+)
+def test_numbers_and_texts_are_compared(
+    comparison: str,
+    below: bool,
+    same: bool,
+    above: bool,
+    values: tuple[int | str, int | str, int | str],
+    store: DynamoStore,
+) -> None:
+    held = []
+    for number, value in enumerate(values):
+        key = f"{KEY}{number}"
+        store.update(key, {"a": value}, add={}, only_if=[("a", "<", 0)])
+        held.append(store.update(key, {"b": 1}, add={}, only_if=[("a", comparison, values[1])])[0])
+
+    assert held == [below, same, above]
+
+
+@pytest.mark.parametrize("name", ["line#alfa", "line#a-b.c/d", "#0", ":0", "status", "line#Å"])
+def test_a_name_can_have_any_characters(name: str, store: DynamoStore) -> None:
+    """`status` is one of DynamoDB's own words, the others are signs of its expressions."""
+    assert store.update(KEY, {name: 1}, add={}, only_if=[(name, "<", 1)])[0]
+    assert not store.update(KEY, {"a": 1}, add={name: 2}, only_if=[(name, ">=", 2)])[0]
+
+    written = store.update(KEY, {"a": 1}, add={name: 2}, only_if=[(name, ">=", 1)])
+
+    assert written == (True, {"id": KEY, "a": 1, name: 3})
+
+
+def test_many_changes_at_once_are_all_made(
+    environment: dict[str, str], table: str, clock: Clock
+) -> None:
+    def add(_: int) -> None:
+        with urllib3.PoolManager(retries=False) as pool:
+            service = aws.Service("dynamodb", environment=environment, pool=pool)
+            store = DynamoStore(service, table, clock=clock, sleep=clock.advance)
+            for _ in range(10):
+                assert store.update(KEY, {"b": 1}, add={"a": 1}, only_if=[("a", ">=", 0)])[0]
+
+    with urllib3.PoolManager(retries=False) as pool:
+        service = aws.Service("dynamodb", environment=environment, pool=pool)
+        store = DynamoStore(service, table, clock=clock, sleep=clock.advance)
+        store.update(KEY, {"a": 0}, add={}, only_if=[("a", "<", 0)])
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(add, range(8)))
+
+        assert store.get(KEY) == {"id": KEY, "a": 80, "b": 1}
+
+
+# A table that fails
+
+
 def test_a_missing_table_is_a_storage_error(dynamodb: aws.Service, clock: Clock) -> None:
     store = DynamoStore(dynamodb, "no-such-table", clock=clock, sleep=clock.advance)
 
@@ -139,6 +263,8 @@ def test_a_missing_table_is_a_storage_error(dynamodb: aws.Service, clock: Clock)
         store.get("order#alfa#1001#purchase")
     with pytest.raises(StorageError, match="ResourceNotFoundException"):
         store.put(item(), previous=None)
+    with pytest.raises(StorageError, match="ResourceNotFoundException"):
+        store.update("rate#client", {"a": 1}, add={}, only_if=[("a", "<", 1)])
 
 
 def test_a_table_that_is_away_is_asked_again_within_the_budget(

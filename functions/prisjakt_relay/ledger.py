@@ -23,6 +23,7 @@ DEAD_KEPT: Final = timedelta(days=180)
 LEASE: Final = timedelta(seconds=75)
 LAST_FIRST_REPORT: Final = timedelta(days=29)  # Prisjakt forgets an event id after 30
 LATE: Final = timedelta(minutes=5)  # after which a write that timed out is no longer under way
+SHOWN: Final = timedelta(days=1)
 CONTENTIONS: Final = 20
 _SUCCESSES: Final = {False: "last_success_at", True: "last_correction_at"}
 
@@ -76,7 +77,7 @@ class Record:
     an outcome was found for, `reported` those that Prisjakt holds; `certain` is False while a later
     try may have stored others. `uncertain` means that some try may have been stored without our
     knowing, `anothers` that the event was there before our first try. Nothing is written before
-    `not_before`. `alone` is set when a batch was refused, maybe because of this order. Tries and
+    `not_before`. `shown_at` is when a read last showed the event. `alone` is set when a batch was refused, maybe because of this order. Tries and
     refusals are counted from `trying_since` on, which a change of the order resets.
     """
 
@@ -104,6 +105,7 @@ class Record:
     leased_until: datetime | None = None
     not_before: datetime | None = None
     alone: bool = False
+    shown_at: datetime | None = None
     first_try_at: datetime | None = None
     trying_since: datetime | None = None
     tries: int = 0
@@ -261,7 +263,10 @@ def is_correction(record: Record) -> bool:
 
 def needs_proof(record: Record, now: datetime) -> bool:
     """A correction might insert an event, unless a read shows it: nobody acknowledged it to us, or
-    it is so long ago that Prisjakt may have forgotten it."""
+    it is so long ago that Prisjakt may have forgotten it. A read is good for a while, since the
+    write after it may have to wait its turn."""
+    if record.shown_at is not None and now - record.shown_at < SHOWN:
+        return False
     forgotten = record.first_try_at is not None and now - record.first_try_at > LAST_FIRST_REPORT
     return record.reported is None or forgotten
 
@@ -495,6 +500,7 @@ def to_item(record: Record) -> dict[str, Any]:
         "leased_until": _text(record.leased_until),
         "not_before": _text(record.not_before),
         "alone": record.alone or None,
+        "shown_at": _text(record.shown_at),
         "first_try_at": _text(record.first_try_at),
         "trying_since": _text(record.trying_since),
         "tries": record.tries,
@@ -536,6 +542,7 @@ def from_item(item: Mapping[str, Any]) -> Record:
         leased_until=_moment(item.get("leased_until")),
         not_before=_moment(item.get("not_before")),
         alone=item.get("alone", False),
+        shown_at=_moment(item.get("shown_at")),
         first_try_at=_moment(item.get("first_try_at")),
         trying_since=_moment(item.get("trying_since")),
         tries=int(item["tries"]),

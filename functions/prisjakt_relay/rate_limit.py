@@ -48,7 +48,8 @@ class RateLimit:
     ) -> datetime | None:
         """Take the right to one request now (None), or else a place in line: when to come back.
 
-        Who has `waited` goes before who comes new, so that a line moves on.
+        Who has `waited` goes before who comes new, so that a line moves on; unless that one is so
+        late that a turn would be lost.
         """
         moment = _micros(now)
         key, line = _key(client), f"line#{shop}"
@@ -65,14 +66,15 @@ class RateLimit:
                     key,
                     {"tat": moment + self._step, **self._expiry(now)},
                     add={},
-                    only_if=[("tat", "<", moment), *in_turn],
+                    only_if=[("tat", "<", moment)],
                 )
             tat = self._seen[client] = int(item.get("tat", 0))
             if granted:
                 return None
-            if tat > moment + self._ahead or (not waited and item.get(line, 0) > moment):
-                return self._place(key, line, max(tat - self._ahead, moment), now)
             busy = tat >= moment
+            behind = not waited and item.get(line, 0) > moment
+            if tat > moment + self._ahead or (busy and behind):
+                return self._place(key, line, max(tat - self._ahead, moment), now)
         raise StorageError("the rate limit is contended")
 
     def _place(self, key: str, line: str, free: int, now: datetime) -> datetime:

@@ -187,7 +187,7 @@ def ask_well(
 
 @pytest.fixture
 def strict(build: Callable[..., PrisjaktModel]) -> PrisjaktModel:
-    """Nothing springs up here: one pixel with one event, one shop without a pixel, three clients."""
+    """Nothing springs up here: one pixel with one event, a shop without pixel, three clients."""
     model = build(
         any_pixel=False,
         pixels=[PIXEL],

@@ -740,6 +740,24 @@ def test_a_batch_over_the_allowance_waits_as_one(world: World) -> None:
     assert {record.tries for record in world.store.records()} == {0}
 
 
+def test_a_read_before_a_correction_is_not_made_again_when_the_write_has_to_wait(
+    world: World,
+) -> None:
+    """With a small allowance the read would take the turn of the write for ever."""
+    world.allowance = 100
+    world.ports = world.process()
+    world.add(conversion(amount=Decimal("1.00")))
+    world.run()
+    world.store.items.clear()
+    world.add(conversion())
+    world.run()
+    world.add(LIFE["edit"])
+    world.run()
+
+    assert held(world) == (Decimal("1200.00"), 4)
+    assert [r.method for r in world.transport.requests].count("GET") == 1
+
+
 def test_a_message_that_comes_back_before_its_turn_takes_no_slot(world: World) -> None:
     world.allowance = 1
     world.ports = world.process()

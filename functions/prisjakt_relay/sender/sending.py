@@ -233,13 +233,13 @@ class Sending:
             event = _event(record)
             if (known := self._no_batches.get(one.shop.client)) is not None:
                 raise known
-            if ledger.needs_proof(record, self.ports.clock()) and not self._call(
-                [one], lambda client: _shows(client, record)
-            ):
-                gone = ledger.not_correctable
-                if sent.void and not ledger.is_at_prisjakt(record):
-                    gone = ledger.nothing_to_report
-                return self._settled(one, partial(gone, sent=sent))
+            if ledger.needs_proof(record, self.ports.clock()):
+                if not self._call([one], lambda client: _shows(client, record)):
+                    gone = ledger.not_correctable
+                    if sent.void and not ledger.is_at_prisjakt(record):
+                        gone = ledger.nothing_to_report
+                    return self._settled(one, partial(gone, sent=sent))
+                one = replace(one, record=replace(record, shown_at=self.ports.clock()))
             self._call(
                 [one],
                 lambda client: client.create_or_update_events(record.pixel_id, [event]),
@@ -383,7 +383,8 @@ class Sending:
         """Write it down, and what became uncertain on the way to it."""
 
         def with_doubt(record: Record) -> Record:
-            return change(replace(record, uncertain=record.uncertain or one.record.uncertain))
+            uncertain = record.uncertain or one.record.uncertain
+            return change(replace(record, uncertain=uncertain, shown_at=one.record.shown_at))
 
         return self.ports.ledger.settle(one.record, with_doubt, self.ports.clock())
 
