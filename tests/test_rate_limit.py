@@ -20,7 +20,7 @@ from tests.sender.world import START, Clock, MemoryStore, Outside
 
 from prisjakt_relay.errors import StorageError
 from prisjakt_relay.ledger import CONTENTIONS, Condition
-from prisjakt_relay.rate_limit import FIRST_PAUSE, HOUR, LONGEST_PAUSE, MEMORY, RateLimit
+from prisjakt_relay.rate_limit import FIRST_PAUSE, HOUR, LONGEST_PAUSE, MEMORY, TARDINESS, RateLimit
 
 MICROSECOND = timedelta(microseconds=1)
 MILLISECOND = timedelta(milliseconds=1)
@@ -101,7 +101,8 @@ def test_of_any_allowance_the_rest_goes_in_even_steps(allowance: int, store: Mem
     second = limit.reserve("client", "alfa", START)
 
     assert second is not None
-    assert START + step <= first < START + step + 10_000 * MICROSECOND
+    early = TARDINESS if allowance < 250 else timedelta()  # where only one goes at once
+    assert START + step <= first + early < START + step + 10_000 * MICROSECOND
     assert step <= second - first <= step + MICROSECOND
     assert limit.reserve("client", "alfa", first, waited=True) is None
     assert limit.reserve("client", "alfa", first, waited=True) is not None
@@ -204,13 +205,10 @@ def test_the_first_request_is_one_write(limit: RateLimit, outside: Outside) -> N
 def test_a_request_while_others_go_is_one_write_and_no_read(
     limit: RateLimit, outside: Outside
 ) -> None:
-    for number in range(1000):
-        limit.reserve("client", "alfa", START)
+    for _ in range(BURST):
         outside.calls.clear()
-        assert limit.reserve("client", "alfa", START + (2 * number + 1) * STEP, waited=True) is None
-        if number > BURST:
-            break
-    assert outside.calls == ["update"]
+        assert limit.reserve("client", "alfa", START) is None
+        assert outside.calls == ["update"]
 
 
 def test_a_sender_that_knows_nothing_needs_two_writes(
@@ -358,7 +356,7 @@ def test_after_a_pause_requests_go_in_even_steps(allowance: int, store: MemorySt
     step = timedelta(microseconds=math.ceil(3_600_000_000 / (0.985 * allowance)))
 
     for number in range(50):
-        turn = max(end, START + step) + number * step
+        turn = max(end, START + step - TARDINESS) + number * step
         assert limit.reserve("client", "alfa", turn - MICROSECOND, waited=True) is not None
         assert limit.reserve("client", "alfa", turn, waited=True) is None
 

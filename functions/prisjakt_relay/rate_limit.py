@@ -21,6 +21,7 @@ from prisjakt_relay.ledger import CONTENTIONS, Store
 HOUR: Final = timedelta(hours=1)
 STEADY: Final = 0.985  # share of the allowance that goes evenly,
 AT_ONCE: Final = 0.008  # and that may go at once; the rest is for what is under way for a while
+TARDINESS: Final = timedelta(seconds=5)  # of who comes at its turn, or the next is sent back
 
 FIRST_PAUSE: Final = timedelta(seconds=60)
 LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -40,7 +41,8 @@ class RateLimit:
         self._store = store
         self._scale = scale
         self._step = math.ceil(HOUR * scale / timedelta(microseconds=1) / (STEADY * allowance))
-        self._ahead = (max(1, int(AT_ONCE * allowance)) - 1) * self._step
+        at_once = (max(1, int(AT_ONCE * allowance)) - 1) * self._step
+        self._ahead = max(at_once, _micros_of(TARDINESS * scale))
         self._seen: dict[str, int] = {}
 
     def reserve(
