@@ -298,12 +298,15 @@ def correction_refused(record: Record, sent: Facts, answer: Problem) -> Record:
 
 
 def nothing_to_report(record: Record, sent: Facts) -> Record:
+    """Void, and not at Prisjakt: should it come back to life, it is as if it had never been."""
     return replace(
         _released(record),
         status=Status.NOTHING_TO_REPORT,
         settled=sent,
         uncertain=False,
         certain=True,
+        first_try_at=None,
+        trying_since=None,
         death=None,
         dead_since=None,
     )

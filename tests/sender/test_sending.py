@@ -307,6 +307,24 @@ def test_a_void_order_that_may_have_been_reported_is_looked_for(world: World) ->
     assert [r.method for r in world.transport.requests] == ["POST", "POST", "GET"]
 
 
+def test_a_void_order_that_was_looked_for_in_vain_may_come_back_to_life_much_later(
+    world: World,
+) -> None:
+    """Nothing of it is there, so that a first report is safe however late."""
+    world.model.faults.append(Fault(kind="cut_before"))
+    world.add(conversion())
+    world.round()
+    world.add(cancelled(1))
+    world.run()
+    world.clock.advance(timedelta(days=37).total_seconds())
+    world.ports = world.process()
+
+    world.add(changed(2, "50.00"))
+    world.run()
+
+    assert held(world) == (Decimal("50.00"), 1)
+
+
 def test_a_void_order_that_was_reported_without_our_knowing_is_corrected(world: World) -> None:
     world.model.faults.append(Fault(kind="cut_after"))
     world.add(conversion())
