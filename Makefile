@@ -7,7 +7,7 @@ SAM := SAM_CLI_TELEMETRY=0 $(BIN)/uv tool run --python $(BIN)/python --from aws-
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test check build test-artifacts validate bench picture lock hooks deploy clean
+.PHONY: help setup demo local test simulate check build test-artifacts validate bench picture lock hooks deploy clean
 
 help: ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -30,6 +30,9 @@ local: setup ## Run the whole system on this machine until Ctrl-C.
 
 test: setup ## Run the tests, with coverage of everything that is deployed.
 	$(BIN)/pytest --cov --cov-report=term
+
+simulate: setup ## Run SEEDS=1000 worlds of failures, or the one of SEED=x; with BUG=name to see it found.
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(if $(BUG),--bug $(BUG))
 
 check: setup ## Lint, format, types, layers, template.
 	$(BIN)/ruff check

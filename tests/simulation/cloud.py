@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from prisjakt_relay.errors import AwsError, StorageError
+from tests.sender.world import _holds
+
+from prisjakt_relay.errors import AwsError
 from prisjakt_relay.ledger import Condition
 from prisjakt_relay.queues import Message
-
-from tests.sender.world import _holds
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -84,7 +84,10 @@ class Table:
 
     def _there(self, item_key: str) -> dict[str, Any] | None:
         item = self.items.get(item_key)
-        if item is not None and item["expires_at"] + self._ttl_lag < self._world.time.now.timestamp():
+        if (
+            item is not None
+            and item["expires_at"] + self._ttl_lag < self._world.time.now.timestamp()
+        ):
             del self.items[item_key]
             return None
         return item
@@ -120,7 +123,7 @@ class Queue:
         self.batch = random.choice((10, 10, 100))
         self.window = random.choice((0.2, 0.2, 5.0, 60.0))
         self.doubles = random.choice((0.0, 0.01, 0.05))
-        self.first_receives = random.choice((0,) * 12 + (285, 990))
+        self.first_receives = random.choice((0,) * 12 + (285, 295))
         self._world = world
         self._random: Random = random
         self._ids = 0
@@ -225,7 +228,3 @@ class Queue:
                 self.waiting[message.id] = found
                 self._show(found, self._world.time.now + timedelta(seconds=30))
         self.poll()
-
-
-def storage_error(kind: str) -> StorageError:
-    return StorageError(f"{kind}: nobody there")

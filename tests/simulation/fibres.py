@@ -65,6 +65,7 @@ class Time:
         self.running: Fibre | None = None
         self.paused: list[Fibre] = []
         self.steps = 0
+        self.stopped = False
         self._due: list[tuple[datetime, int, Callable[[], None]]] = []
         self._count = 0
 
@@ -81,7 +82,7 @@ class Time:
     def run(self, until: datetime) -> bool:
         """Do what is due until nothing is; False if something is left then."""
         while self._due:
-            if self._due[0][0] > until:
+            if self._due[0][0] > until or self.stopped:
                 return False
             self.now, _, action = heapq.heappop(self._due)
             self.steps += 1

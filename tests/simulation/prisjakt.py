@@ -12,6 +12,7 @@ from requests import Response, Session
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, ReadTimeout
 from requests.structures import CaseInsensitiveDict
+from tests.simulation.fibres import Fibre, Killed
 from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
@@ -19,9 +20,6 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
 from prisjakt_relay.local.prisjakt_model import TOKEN_PATH, Answer, Call
 from prisjakt_relay.local.prisjakt_rules import parse
-
-from tests.simulation.fibres import Fibre, Killed
-from tests.simulation.troubles import Phase
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -49,7 +47,7 @@ class Road(Session):
         data: bytes | Mapping[str, bytes] | None = None,
         headers: Mapping[str, bytes] | None = None,
         timeout: tuple[float, float] = (2.0, 8.0),
-        **_: Any,
+        **_rest: Any,
     ) -> Response:
         world = self._world
         path, _, query = url.removeprefix(HOST).partition("?")
@@ -70,11 +68,14 @@ class Exchange:
         self.world, self.call = world, call
         self.connect_seconds, self.read_seconds = timeout
         self.is_token = call.path == TOKEN_PATH
-        self.pixel = "" if self.is_token else call.path.split("/")[3]
-        self.events = _events(call) if call.method in ("POST", "PATCH") and not self.is_token else []
+        self.pixel: str = "" if self.is_token else call.path.split("/")[3]
+        self.events = (
+            _events(call) if call.method in ("POST", "PATCH") and not self.is_token else []
+        )
         self.orders = [(self.pixel, each["external_event_id"]) for each in self.events]
         shop = world.shop_of(call, self.pixel)
-        self.shop, self.client = shop.name, shop.client
+        self.shop = shop.name
+        self.client = None if shop.change else shop.client
 
     def perform(self) -> Answer:
         world, fibre = self.world, self.world.time.running
@@ -117,6 +118,8 @@ class Exchange:
         if self.is_token:
             return self._token()
         world.count(self.client)
+        if self.call.method != "GET":
+            world.note_read(self.pixel, again=False)
         if self._strikes("slow"):
             world.spend(random.uniform(1, self.read_seconds * 0.99))
         if self._strikes("hang"):
@@ -138,6 +141,8 @@ class Exchange:
             return _problem(random.choice((500, 502, 503, 504)))
         if self._strikes("cut after"):
             raise RequestsConnectionError(ProtocolError("Connection aborted."))
+        if self.call.method == "GET":
+            world.note_read(self.pixel, again=True)
         return answer
 
     def _strikes(self, kind: str) -> bool:
@@ -168,7 +173,7 @@ class Exchange:
 
 
 def _events(call: Call) -> list[dict[str, Any]]:
-    content = parse(call.body)
+    content: Any = parse(call.body)
     return content if isinstance(content, list) else [content]
 
 
@@ -197,6 +202,3 @@ def _response(answer: Answer) -> Response:
     response.headers = CaseInsensitiveDict(answer.headers)
     response.raw = HTTPResponse(io.BytesIO(answer.content), preload_content=False)
     return response
-
-
-__all__ = ["HOST", "Phase", "Road"]

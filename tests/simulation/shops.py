@@ -60,7 +60,14 @@ class Shop:
     auth: str
     corrections: bool
     report_when: str
+    change: str = ""  # what somebody changes of its document,
+    changes_at: datetime = START
+    new_pixel_id: str = ""
     orders: list[Order] = field(default_factory=list)
+
+    @property
+    def pixel_ids(self) -> set[str]:
+        return {self.pixel_id, self.new_pixel_id or self.pixel_id}
 
     @property
     def client(self) -> str:
@@ -70,17 +77,19 @@ class Shop:
     def corrects(self) -> bool:
         return self.corrections and self.client_id is not None
 
-    def document(self) -> str:
+    def document(self, now: datetime) -> str:
+        change = self.change if now >= self.changes_at else ""
         document: dict[str, Any] = {
             "platform": self.platform,
-            "pixel_id": self.pixel_id,
+            "pixel_id": self.new_pixel_id if change == "pixel" else self.pixel_id,
             "signing_secrets": [self.secret],
             "corrections": self.corrections,
             "report_when": self.report_when,
         }
-        if self.client_id is not None:
+        client_id = "client-new" if change == "credentials" else self.client_id
+        if client_id is not None and change != "no credentials":
             document |= {
-                "prisjakt_client_id": self.client_id,
+                "prisjakt_client_id": client_id,
                 "prisjakt_client_secret": "hush",
                 "prisjakt_auth": self.auth,
             }
@@ -108,18 +117,23 @@ def shops(random: Random) -> list[Shop]:
             corrections=random.random() < 0.85,
             report_when=random.choice(("placed", "secured", "secured", "paid")),
         )
+        if random.random() < 0.08:
+            shop.change = random.choice(("pixel", "credentials", "no credentials"))
+            shop.changes_at = START + timedelta(hours=random.uniform(0, 12))
+            shop.new_pixel_id = uuid(random) if shop.change == "pixel" else ""
         poisonous = random.random() < 0.2
+        rush = random.randrange(0, 8 * 3600) if random.random() < 0.3 else None
         for each in range(random.choice((1, 1, 2, 2, 3, 4, 5, 6))):
             order = Order(
                 id=str(1001 + each),
                 click_id=f"{uuid(random)}_1b05fa7f1c34d125" if random.random() < 0.93 else None,
                 source="web",
                 poison=poisonous and random.random() < 0.3,
-                browser=random.random() < 0.03,
+                browser=random.random() < 0.03 and not shop.change,
             )
             if random.random() < 0.05:
                 order.source = "pos" if shop.platform == "shopify" else "subscription"
-            order.steps = _life(random, shop, order)
+            order.steps = _life(random, shop, order, rush)
             shop.orders.append(order)
         found.append(shop)
     return found
@@ -143,15 +157,16 @@ def _money(random: Random) -> Decimal:
     return Decimal(random.randrange(100, 500_000)) / 100
 
 
-def _life(random: Random, shop: Shop, order: Order) -> list[Step]:
-    created = START + timedelta(seconds=random.randrange(0, 8 * 3600))
+def _life(random: Random, shop: Shop, order: Order, rush: int | None) -> list[Step]:
+    begin = random.randrange(0, 8 * 3600) if rush is None else rush + random.randrange(0, 60)
+    created = START + timedelta(seconds=begin)
     total, items = _money(random), random.randrange(1, 6)
     paid = random.choice(("pending", "authorized", "paid", "paid"))
     state = _State(total, total, items, items, paid)
     moment = created
     steps = [_step(shop, order, state, created, moment, "create")]
     for _ in range(random.choice((0, 0, 1, 1, 2, 3, 4))):
-        if random.random() < 0.02:
+        if random.random() < 0.02 and not order.browser:  # whose event would be forgotten
             moment += timedelta(days=random.randrange(20, 50))
         elif random.random() < 0.9:
             moment += timedelta(seconds=int(10 ** random.uniform(0, 4.5)))
@@ -182,7 +197,9 @@ def _step(
     level = {"pending": 1, "authorized": 2, "paid": 3}[state.paid]
     needed = {"placed": 1, "secured": 2, "paid": 3}[shop.report_when]
     shopify = shop.platform == "shopify"
-    body = _shopify(order, state, created, moment) if shopify else _woo(order, state, created, moment)
+    body = (
+        _shopify(order, state, created, moment) if shopify else _woo(order, state, created, moment)
+    )
     return Step(
         moment=moment,
         body=json.dumps(body).encode(),

@@ -60,6 +60,8 @@ class Troubles:
             chance = random.choice((0.01, 0.03, 0.1))
         if kind in ("lost", "throttled", "sqs"):
             chance = random.choice((0.02, 0.1, 0.3, 0.9))
+        if random.random() < 0.005:
+            longest = 24 * 20
         hours = 10 ** random.uniform(-2, 0) * longest
         shop = random.choice((None, None, "shop-0")) if kind in PRISJAKT else None
         phase = Phase(kind, start, start + timedelta(hours=hours), chance, shop)
