@@ -77,8 +77,9 @@ class Record:
     an outcome was found for, `reported` those that Prisjakt holds; `certain` is False while a later
     try may have stored others. `uncertain` means that some try may have been stored without our
     knowing, `anothers` that the event was there before our first try. Nothing is written before
-    `not_before`. `shown_at` is when a read last showed the event. `alone` is set when a batch was refused, maybe because of this order. Tries and
-    refusals are counted from `trying_since` on, which a change of the order resets.
+    `not_before`. `shown_at` is when a read last showed the event. `alone` is set when a batch was
+    refused, maybe because of this order. Tries and refusals are counted from `trying_since` on,
+    which a change of the order resets.
     """
 
     shop: str
