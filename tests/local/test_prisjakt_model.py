@@ -143,7 +143,7 @@ def ask(
     *,
     query: Mapping[str, str] = SPRING,
     headers: Mapping[str, str] = PAIR,
-    **ids: object,
+    **ids: Any,
 ) -> Answer:
     """Call an operation by its name; the ids in its path are those of things that are there."""
     operation = BY_NAME[name]
@@ -169,7 +169,7 @@ def ask_well(
     model: PrisjaktModel,
     operation: Operation,
     headers: Mapping[str, str] | None = None,
-    **ids: object,
+    **ids: Any,
 ) -> Answer:
     """Call an operation with what it wants, by default as a client that may."""
     form = {"grant_type": "client_credentials", "client_id": "shop", "client_secret": "secret"}
@@ -1465,7 +1465,7 @@ def test_a_client_of_another_role_is_forbidden(strict: PrisjaktModel, operation:
 @pytest.mark.parametrize("operation", WITH_AN_ID, ids=by_name)
 def test_what_nobody_made_is_not_found(strict: PrisjaktModel, operation: Operation) -> None:
     """404, with the id in its detail."""
-    unknown = {
+    unknown: dict[str, Any] = {
         "pixel_id": OTHER_PIXEL,
         "event_id": OTHER_PIXEL,
         "click_id": OTHER_PIXEL,

@@ -31,6 +31,7 @@ from prisjakt_relay.sender.sending import EXTRA_REQUESTS, FIRST_WAIT, SLOW_WAIT,
 
 BATCHES = "create-events"
 FOR_EVER = 10**6
+NOTHING: tuple[Decimal, int | None] = (Decimal(0), 0)
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_in_every_order_of_arrival_the_end_is_the_same(
     world.run(most=most)
 
     for event in world.events():
-        assert (event.amount, event.number_of_items) == (0, 0)
+        assert (event.amount, event.number_of_items) == NOTHING
     assert len(world.events()) <= 1
     assert world.record().wanted.void
     expected = Status.REPORTED if world.events() else Status.NOTHING_TO_REPORT
@@ -140,7 +141,8 @@ def test_a_correction_is_a_patch_with_the_whole_event_and_a_token(world: World) 
     world.run()
 
     request = world.transport.requests[-1]
-    assert (request.method, request.headers["authorization"][:7]) == ("PATCH", b"Bearer ")
+    sent: dict[str, Any] = dict(request.headers)
+    assert (request.method, sent["authorization"][:7]) == ("PATCH", b"Bearer ")
     assert json.loads(request.body or b"") == [
         {
             "event_name": "purchase",
@@ -160,7 +162,8 @@ def test_with_the_header_pair_everything_carries_it(world: World) -> None:
     world.add(LIFE["edit"])
     world.run()
 
-    assert {r.headers["client-id"] for r in world.transport.requests} == {b"alfa"}
+    names: set[Any] = {r.headers["client-id"] for r in world.transport.requests}
+    assert names == {b"alfa"}
     assert held(world) == (Decimal("1200.00"), 4)
 
 
@@ -198,7 +201,7 @@ def test_with_credentials_at_last_the_next_message_corrects_the_order(world: Wor
 
 
 def test_a_test_purchase_is_never_corrected_and_never_in_a_batch(world: World) -> None:
-    test = {"event_name": "test-purchase", "click_id": BARE_CLICK_ID}
+    test: dict[str, Any] = {"event_name": "test-purchase", "click_id": BARE_CLICK_ID}
     world.add(*(replace(one, **test) for one in orders(3)))
     world.run()
     assert writes(world) == [("POST", 1)] * 3
@@ -332,7 +335,7 @@ def test_a_void_order_that_was_reported_without_our_knowing_is_corrected(world: 
     world.add(cancelled(1))
     world.run()
 
-    assert held(world) == (0, 0)
+    assert held(world) == NOTHING
     assert world.record().status is Status.REPORTED
 
 
