@@ -158,7 +158,7 @@ class MemoryStore:
     ) -> tuple[bool, Mapping[str, Any]]:
         with self._outside.call("update"), self._lock:
             item = self.items.get(item_key, {})
-            if not all(_holds(item.get(name), how, value) for name, how, value in only_if):
+            if not all(holds(item.get(name), how, value) for name, how, value in only_if):
                 return False, item
             added = {name: item[name] + by for name, by in add.items()}
             self.items[item_key] = item | {"id": item_key} | dict(values) | added
@@ -168,7 +168,7 @@ class MemoryStore:
         return [from_item(item) for name, item in self.items.items() if name.startswith("order#")]
 
 
-def _holds(there: Any, comparison: str, value: str | int) -> bool:
+def holds(there: Any, comparison: str, value: str | int) -> bool:
     if there is None:
         return comparison != ">="
     return bool({"<": there < value, "<=": there <= value, ">=": there >= value}[comparison])

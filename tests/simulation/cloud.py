@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.sender.world import _holds
+from tests.sender.world import holds
 
 from prisjakt_relay.errors import AwsError
 from prisjakt_relay.ledger import Condition
@@ -76,7 +76,7 @@ class Table:
         only_if: Sequence[Condition],
     ) -> tuple[bool, Mapping[str, Any]]:
         item = self._there(item_key) or {}
-        if not all(_holds(item.get(name), how, value) for name, how, value in only_if):
+        if not all(holds(item.get(name), how, value) for name, how, value in only_if):
             return False, item
         added = {name: item[name] + by for name, by in add.items()}
         self.items[item_key] = item | {"id": item_key} | dict(values) | added
