@@ -48,7 +48,7 @@ def pixels() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def system(lines: Lines, pixels: dict[str, str]) -> Iterator[LocalSystem]:
     shops: dict[str, Any] = sample_shops()
-    for name in ("waiting", "changing", "spoilt"):
+    for name in ("away", "waiting", "changing", "spoilt"):
         shops[name] = shops["demo-shopify"] | CREDENTIALS | {"pixel_id": str(uuid.uuid4())}
     pixels.update({name: shop["pixel_id"] for name, shop in shops.items()})
     for fault in FAULTS:
@@ -344,14 +344,14 @@ def test_200_waiting_orders_go_in_a_few_requests(
     pixels: dict[str, str],
 ) -> None:
     """Prisjakt is away while they are bought; then each arrives once, in at most 60 writes."""
-    sample, pixel_id = samples["shopify/orders-create-paid"], pixels["waiting"]
+    sample, pixel_id = samples["shopify/orders-create-paid"], pixels["away"]
     assert system.model is not None
     away = Fault(kind="status", status=503, times=10**6, pixel_id=pixel_id)
     system.model.faults.append(away)
     ids = set()
     for _ in range(200):
         order_id, body = fresh(sample)
-        assert post("/webhooks/shopify/waiting", body, signed(sample, body))[0] == 200
+        assert post("/webhooks/shopify/away", body, signed(sample, body))[0] == 200
         ids.add(order_id)
     with Counted(system, pixel_id) as sizes:
         system.model.faults.remove(away)
