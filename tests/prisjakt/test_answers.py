@@ -13,7 +13,8 @@ import responses
 from hypothesis import given
 from hypothesis import strategies as st
 from requests import Session
-from tests.prisjakt.world import PAIR, PIXEL, SECONDS, SHOP, START, now
+from tests.prisjakt.world import PAIR, PIXEL, SECONDS, SHOP, now
+from tests.sender.world import START
 
 from prisjakt_relay.errors import (
     AnswerError,

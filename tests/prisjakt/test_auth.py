@@ -14,7 +14,8 @@ import responses
 from requests import Session
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, ReadTimeout
-from tests.prisjakt.world import OAUTH, PAIR, SECONDS, SECRET, Clock, Recorder, now
+from tests.prisjakt.world import OAUTH, PAIR, SECONDS, SECRET, Recorder, now
+from tests.sender.world import Clock
 
 from prisjakt_relay.errors import Problem, TokenError
 from prisjakt_relay.local.prisjakt_model import Fault

@@ -19,16 +19,8 @@ from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
 from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ReadTimeout, SSLError
 from requests.exceptions import ConnectionError as RequestsConnectionError
-from tests.prisjakt.world import (
-    BARE_CLICK_ID,
-    PAIR,
-    PIXEL,
-    SECONDS,
-    SECRET,
-    Recorder,
-    event,
-    now,
-)
+from tests.prisjakt.world import PAIR, PIXEL, SECONDS, SECRET, Recorder, event, now
+from tests.sender.world import BARE_CLICK_ID
 from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from requests import Session
-from tests.prisjakt.world import PAIR, PIXEL, START, Recorder, now
+from tests.prisjakt.world import PAIR, PIXEL, Recorder, now
+from tests.sender.world import START
 
 from prisjakt_relay.local.prisjakt_model import Call
 from prisjakt_relay.local.prisjakt_model import Event as Stored

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tests.prisjakt.world import BARE_CLICK_ID, CLICK_ID
+from tests.sender.world import BARE_CLICK_ID, CLICK_ID
 
 from prisjakt_relay.prisjakt.models import Pixel, PurchaseEvent
 

@@ -13,19 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import responses
 from requests import PreparedRequest, Session
-from tests.prisjakt.world import (
-    BARE_CLICK_ID,
-    CLICK_ID,
-    OAUTH,
-    PAIR,
-    PIXEL,
-    SECRET,
-    SHOP,
-    START,
-    event,
-    now,
-    numbered,
-)
+from tests.prisjakt.world import OAUTH, PAIR, PIXEL, SECRET, SHOP, event, now, numbered
+from tests.sender.world import BARE_CLICK_ID, CLICK_ID, START
 
 from prisjakt_relay.errors import (
     AnswerError,

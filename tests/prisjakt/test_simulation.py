@@ -10,21 +10,8 @@ from decimal import Decimal
 
 import pytest
 from requests import Session
-from tests.prisjakt.world import (
-    BARE_CLICK_ID,
-    CLICK_ID,
-    OAUTH,
-    PAIR,
-    PIXEL,
-    SECONDS,
-    SECRET,
-    SHOP,
-    START,
-    Clock,
-    Recorder,
-    event,
-    now,
-)
+from tests.prisjakt.world import OAUTH, PAIR, PIXEL, SECONDS, SECRET, SHOP, Recorder, event, now
+from tests.sender.world import BARE_CLICK_ID, CLICK_ID, START, Clock
 
 from prisjakt_relay.errors import (
     ConflictError,

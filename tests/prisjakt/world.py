@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 from typing import Any
 from uuid import UUID
+
+from tests.sender.world import CLICK_ID, START
 
 from prisjakt_relay.local.prisjakt_model import Answer, Call, PrisjaktModel
 from prisjakt_relay.local.prisjakt_model import Event as Stored
 from prisjakt_relay.prisjakt.auth import HeaderPair, OAuth
 from prisjakt_relay.prisjakt.models import PurchaseEvent
 
-START = datetime(2026, 11, 21, tzinfo=UTC)
-CLICK_ID = "239cd31f-9d43-4cb4-b8dc-2057fe18c289_1b05fa7f1c34d125"
-BARE_CLICK_ID = "239cd31f-9d43-4cb4-b8dc-2057fe18c289"
 PIXEL = "36746cdf-cf62-4dff-bc5b-fb2df41ecb4d"
 SHOP = 123_456
 SECRET = "hush-hush"
 PAIR = HeaderPair("shop-1", SECRET)
 OAUTH = OAuth("shop-1", SECRET)
 SECONDS = 5.0
-
-
-class Clock:
-    """Moves only when told."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 def now() -> datetime:

@@ -157,18 +157,29 @@ class MemoryStore:
         only_if: Sequence[Condition],
     ) -> tuple[bool, Mapping[str, Any]]:
         with self._outside.call("update"), self._lock:
-            item = self.items.get(item_key, {})
-            if not all(holds(item.get(name), how, value) for name, how, value in only_if):
-                return False, item
-            added = {name: item[name] + by for name, by in add.items()}
-            self.items[item_key] = item | {"id": item_key} | dict(values) | added
-            return True, self.items[item_key]
+            item = self.items.get(item_key, {"id": item_key})
+            done, after = updated(item, values, add, only_if)
+            if done:
+                self.items[item_key] = after
+            return done, after
 
     def records(self) -> list[Record]:
         return [from_item(item) for name, item in self.items.items() if name.startswith("order#")]
 
 
-def holds(there: Any, comparison: str, value: str | int) -> bool:
+def updated(
+    item: dict[str, Any],
+    values: Mapping[str, str | int],
+    add: Mapping[str, int],
+    only_if: Sequence[Condition],
+) -> tuple[bool, dict[str, Any]]:
+    """What `Store.update` makes of an item, and whether it does."""
+    if not all(_holds(item.get(name), how, value) for name, how, value in only_if):
+        return False, item
+    return True, item | dict(values) | {name: item[name] + by for name, by in add.items()}
+
+
+def _holds(there: Any, comparison: str, value: str | int) -> bool:
     if there is None:
         return comparison != ">="
     return bool({"<": there < value, "<=": there <= value, ">=": there >= value}[comparison])

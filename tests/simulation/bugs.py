@@ -14,7 +14,7 @@ from prisjakt_relay.errors import PrisjaktError, RejectedError
 from prisjakt_relay.ledger import Claim, Facts, Record
 from prisjakt_relay.prisjakt import answers
 from prisjakt_relay.prisjakt.client import PrisjaktClient
-from prisjakt_relay.sender import reporting, sending
+from prisjakt_relay.sender import reporting
 from prisjakt_relay.sender.sending import Order, Ports, Result, Sending, Try, Wait
 
 
@@ -38,7 +38,7 @@ def _settle_before_send() -> AbstractContextManager[object]:
         self: Sending, tries: Sequence[Try], operation: Callable[[PrisjaktClient], object]
     ) -> object:
         for one in tries:
-            self._settle(one, partial(sending._reported, sent=one.record.wanted, certain=True))
+            self._settle(one, partial(ledger.reported, sent=one.record.wanted, certain=True))
         return real(self, tries, operation)
 
     return patch.object(Sending, "_call", call)

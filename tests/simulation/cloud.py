@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.sender.world import holds
+from tests.sender.world import updated
 
 from prisjakt_relay.errors import AwsError
 from prisjakt_relay.ledger import Condition
@@ -75,12 +75,11 @@ class Table:
         add: Mapping[str, int],
         only_if: Sequence[Condition],
     ) -> tuple[bool, Mapping[str, Any]]:
-        item = self._there(item_key) or {}
-        if not all(holds(item.get(name), how, value) for name, how, value in only_if):
-            return False, item
-        added = {name: item[name] + by for name, by in add.items()}
-        self.items[item_key] = item | {"id": item_key} | dict(values) | added
-        return True, self.items[item_key]
+        item = self._there(item_key) or {"id": item_key}
+        done, after = updated(item, values, add, only_if)
+        if done:
+            self.items[item_key] = after
+        return done, after
 
     def _there(self, item_key: str) -> dict[str, Any] | None:
         item = self.items.get(item_key)

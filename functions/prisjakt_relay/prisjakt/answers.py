@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 LONGEST_PAUSE: Final = 3600.0  # the allowance is by the hour: no answer can mean more
 SHORTEST_PAUSE: Final = 1.0  # less would be another unit or another clock, and hammering
-
-
 _POINT_IN_TIME_MS: Final = 10**11  # as a duration three years, as a point in time 1973
 _POINT_IN_TIME_SECONDS: Final = 10**9  # as a duration in ms eleven days, as a point in time 2001
 _FIELDS_LIMIT: Final = 20

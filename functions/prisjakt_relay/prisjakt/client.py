@@ -48,7 +48,6 @@ from prisjakt_relay.prisjakt.transport import (
     READ_SECONDS,
     exchange,
     read_short,
-    session,
 )
 
 if TYPE_CHECKING:
@@ -56,17 +55,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from prisjakt_relay.prisjakt.models import PurchaseEvent
-
-__all__ = [
-    "BASE_URL",
-    "BATCH_LIMIT",
-    "CONNECT_SECONDS",
-    "FORMER_BASE_URL",
-    "READ_SECONDS",
-    "HeaderPair",
-    "PrisjaktClient",
-    "session",
-]
 
 BASE_URL: Final = "https://api.pj.nu/click-conversion"
 FORMER_BASE_URL: Final = "https://api.schibsted.com/prisjakt/click"

@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 from prisjakt_relay import aws
 from prisjakt_relay.ledger import LATE, LEASE, Ledger
 from prisjakt_relay.prisjakt.auth import Tokens
-from prisjakt_relay.prisjakt.client import PrisjaktClient, session
+from prisjakt_relay.prisjakt.client import PrisjaktClient
+from prisjakt_relay.prisjakt.transport import session
 from prisjakt_relay.queues import ConversionQueue, Message
 from prisjakt_relay.rate_limit import RateLimit
 from prisjakt_relay.sender.reporting import report

@@ -25,7 +25,7 @@ from prisjakt_relay.errors import (
     StorageError,
     TokenError,
 )
-from prisjakt_relay.ledger import Change, Facts, Ledger, Record
+from prisjakt_relay.ledger import Change, Ledger, Record
 from prisjakt_relay.outcomes import DeathReason, Outcome
 from prisjakt_relay.prisjakt.auth import Credentials, HeaderPair, OAuth
 from prisjakt_relay.prisjakt.client import PrisjaktClient
@@ -216,7 +216,7 @@ class Sending:
             self._succeeded(one, correction=False)
             if not record.uncertain:
                 return self._settled(one, partial(ledger.already_at_prisjakt, sent=sent))
-            wait = self._settled(one, partial(_reported, sent=sent, certain=False))
+            wait = self._settled(one, partial(ledger.reported, sent=sent, certain=False))
             if wait is None and one.corrects:
                 self.once_more.append(one.order)  # a PATCH makes sure of the facts
                 return None
@@ -224,7 +224,7 @@ class Sending:
         except (PrisjaktError, HeldError) as error:
             return self._unsuccessful(one, error)
         self._succeeded(one, correction=False)
-        return self._settled(one, partial(_reported, sent=sent, certain=True))
+        return self._settled(one, partial(ledger.reported, sent=sent, certain=True))
 
     def _correct(self, one: Try) -> Wait | None:
         """PATCH what is there, after a read where only that shows that something is."""
@@ -250,7 +250,7 @@ class Sending:
             return self._unsuccessful(one, error)
         self._succeeded(one, correction=True)
         return self._settled(
-            one, partial(_reported, sent=sent, certain=True), outcome=Outcome.CORRECTED
+            one, partial(ledger.reported, sent=sent, certain=True), outcome=Outcome.CORRECTED
         )
 
     # Several orders of one pixel
@@ -297,7 +297,7 @@ class Sending:
                 one,
                 partial(
                     self._settled,
-                    change=partial(_reported, sent=sent, certain=True),
+                    change=partial(ledger.reported, sent=sent, certain=True),
                     outcome=outcome,
                 ),
             )
@@ -343,14 +343,14 @@ class Sending:
             yield from self._settling(in_doubt, partial(self._released, change=change, wait=wait))
 
     def _without_batches(
-        self, tries: Iterable[Try], error: PrisjaktError | HeldError
+        self, tries: Sequence[Try], error: PrisjaktError | HeldError
     ) -> Iterator[Result]:
         """Credentials, token endpoint or PATCH fail: first reports need none of them."""
         answered = isinstance(error, NotAnsweredError) and error.problem.status is not None
         failing = answered or isinstance(error, TokenError | RefusedError)
+        if failing and isinstance(error, PrisjaktError):
+            self._no_batches[tries[0].shop.client] = error
         for one in tries:
-            if failing and isinstance(error, PrisjaktError):
-                self._no_batches[one.shop.client] = error
             if failing and not one.is_correction:
                 yield from self._single(_in_doubt(one) if answered else one)
             else:
@@ -511,10 +511,6 @@ def answer_fields(answer: Problem) -> dict[str, Any]:
 def _in_doubt(one: Try) -> Try:
     """It may have been stored with the batch that was refused or not answered."""
     return replace(one, record=replace(one.record, uncertain=True))
-
-
-def _reported(record: Record, *, sent: Facts, certain: bool) -> Record:
-    return ledger.reported(record, sent, certain=certain)
 
 
 def _is_about_the_batch(error: PrisjaktError) -> bool:
