@@ -7,7 +7,7 @@ SAM := SAM_CLI_TELEMETRY=0 $(BIN)/uv tool run --python $(BIN)/python --from aws-
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test simulate check build test-artifacts validate bench picture lock hooks deploy clean
+.PHONY: help setup demo local test simulate check snippet test-snippet sizes build test-artifacts validate bench picture lock hooks deploy clean
 
 help: ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,6 +41,20 @@ check: setup ## Lint, format, types, layers, template.
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint template.yaml
 
+snippet: snippet/node_modules ## Build the capture script: dist, the Liquid file, the plugin's copy. Needs Node.
+	@cd snippet && node build.mjs
+
+snippet/node_modules: snippet/package-lock.json
+	@cd snippet && npm ci --silent && touch node_modules
+
+test-snippet: setup snippet/node_modules ## Test the capture script in BROWSERS=chromium,firefox,webkit, and the plugin in PHP.
+	@cd snippet && node build.mjs --check
+	php snippet/woocommerce/tests/run.php
+	$(BIN)/pytest tests/browser --browsers $(or $(BROWSERS),chromium,firefox,webkit)
+
+sizes: snippet/node_modules ## The scripts' sizes beside others'. Fetches the others from npm.
+	@cd snippet && node sizes.mjs
+
 build: setup ## Build both functions for Lambda, without Docker.
 	$(SAM) build
 
@@ -53,8 +67,9 @@ validate: setup ## What SAM itself says of the template.
 bench: setup ## Measure the receiver's start beside a textbook receiver's.
 	$(BIN)/python tests/benchmark/start.py
 
-picture: setup ## Draw the README's picture of the demo anew.
+picture: setup ## Draw the README's pictures anew. Needs Chromium.
 	@$(BIN)/python -m prisjakt_relay.local.picture
+	@$(BIN)/python -m tests.browser.picture
 
 lock: setup ## Lock the newest versions that are at least a week old.
 	$(COMPILE) pyproject.toml --extra local --group pyproject.toml:dev --output-file requirements/dev.txt --upgrade
@@ -68,4 +83,4 @@ deploy: build ## Deploy into your AWS account; asks what it needs to know.
 	$(SAM) deploy --guided --capabilities CAPABILITY_IAM
 
 clean: ## Remove everything that was made.
-	rm -rf .venv .aws-sam build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv snippet/node_modules .aws-sam build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from samtranslator.yaml_helper import yaml_parse
@@ -16,6 +17,7 @@ from prisjakt_relay.shop import DEFAULT_EXCLUDED_SOURCES, Shop
 
 ROOT = project.root()
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 
 
@@ -65,15 +67,25 @@ def test_every_make_target_that_is_named_exists(target: str) -> None:
     assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)]+)\)", README))))
-def test_every_link_leads_somewhere(link: str) -> None:
-    if link.startswith("#"):
-        headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
-        assert link[1:] in {
-            re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in headings
+@pytest.mark.parametrize(
+    ("page", "link"),
+    [
+        (page, link)
+        for page in PAGES
+        for link in sorted(set(re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8"))))
+        if not link.startswith("https://")
+    ],
+    ids=lambda value: value.name if isinstance(value, Path) else value,
+)
+def test_every_link_leads_somewhere(page: Path, link: str) -> None:
+    path, _, fragment = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    assert target.exists()
+    if fragment:
+        headings = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE)
+        assert fragment in {
+            re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings
         }
-    else:
-        assert (ROOT / link).exists()
 
 
 @pytest.mark.parametrize(

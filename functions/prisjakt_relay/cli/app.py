@@ -6,9 +6,10 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from prisjakt_relay import __version__
-from prisjakt_relay.cli import local
+from prisjakt_relay.cli import local, snippet
 from prisjakt_relay.errors import RelayError
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 local.add_commands(app)
+snippet.add_commands(app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -41,7 +43,8 @@ def main() -> None:
     try:
         app()
     except RelayError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", soft_wrap=True, highlight=False)
+        text = Text.assemble(("error: ", "red"), str(error))
+        Console(stderr=True).print(text, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

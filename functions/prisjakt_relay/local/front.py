@@ -4,34 +4,49 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
-from threading import Thread
-from typing import Any, Final
+from collections.abc import Iterable
+from threading import BoundedSemaphore, Thread
+from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 from waitress.server import create_server
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication
+
 Environ = dict[str, Any]
-StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 _LARGEST_BODY: Final = 10 * 1024 * 1024  # API Gateway's own limit
 _LONGEST_SECONDS: Final = 29  # and so is this
 _AT_ONCE: Final = max(2, os.cpu_count() or 2)  # each is a process of its own that has to start
+_PAGES_AT_ONCE: Final = 4
 _HOP_BY_HOP: Final = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
 _STATUS_WORDS: Final = {200: "OK"}
 
 
 class Front:
-    """Hands webhooks to the HTTP API of the embedded AWS, every header and byte as it came."""
+    """Hands webhooks to the HTTP API of the embedded AWS, every header and byte as it came.
 
-    def __init__(self, port: int, aws_host: str, aws_port: int, path: str) -> None:
+    With `pages`, everything that is not below `/webhooks` is theirs, also while webhooks take long.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        aws_host: str,
+        aws_port: int,
+        path: str,
+        pages: WSGIApplication | None = None,
+    ) -> None:
         self._pool = urllib3.HTTPConnectionPool(aws_host, aws_port, maxsize=_AT_ONCE, retries=False)
         self._path = path
+        self._pages = pages
+        self._turns = BoundedSemaphore(_AT_ONCE)
         self._server = create_server(
             self._answer,
             host="127.0.0.1",
             port=port,
-            threads=_AT_ONCE,
+            threads=_AT_ONCE if pages is None else _AT_ONCE + _PAGES_AT_ONCE,
             connection_limit=1000,
             backlog=1024,
             ident=None,
@@ -48,6 +63,12 @@ class Front:
             return  # closed under the loop: that is how waitress ends
 
     def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if self._pages is not None and not _is_webhook(environ["PATH_INFO"]):
+            return self._pages(environ, start_response)
+        with self._turns:
+            return self._hand_on(environ, start_response)
+
+    def _hand_on(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         body = environ["wsgi.input"].read()
         headers = {
             name[5:].replace("_", "-").lower(): value
@@ -82,6 +103,10 @@ class Front:
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
         self._thread.join(2)
         self._pool.close()
+
+
+def _is_webhook(path: str) -> bool:
+    return f"{path}/".startswith("/webhooks/")
 
 
 def _is_text(body: bytes) -> bool:

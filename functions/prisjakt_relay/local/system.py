@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
@@ -18,6 +18,8 @@ from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.local.front import Front
 from prisjakt_relay.local.prisjakt_model import TOKEN_PATH, PrisjaktModel
 from prisjakt_relay.local.prisjakt_server import create_app, serve
+from prisjakt_relay.local.storefront import create_storefront
+from prisjakt_relay.local.storefront_shops import Storefront, deliver_to
 from prisjakt_relay.prisjakt.auth import TOKEN_URL
 from prisjakt_relay.sender.settings import prisjakt_address
 from prisjakt_relay.shop import SHOP_NAME, from_document, unknown_fields
@@ -51,7 +53,10 @@ def read_shops(text: str) -> dict[str, dict[str, Any]]:
 
 
 class LocalSystem:
-    """Everything on loopback: front on `port`, Prisjakt on `port` + 1, AWS on `port` + 2."""
+    """Everything on loopback: front on `port`, Prisjakt on `port` + 1, AWS on `port` + 2.
+
+    The front takes webhooks and shows the demo storefront.
+    """
 
     def __init__(
         self,
@@ -93,9 +98,22 @@ class LocalSystem:
                 },
                 time_scale=time_scale,
             )
-            front = Front(port, "127.0.0.1", port + 2, self.aws.webhooks_path())
+            storefront = Storefront(
+                shops,
+                deliver=deliver_to(self.address),
+                model=self.model,
+                prisjakt_url=prisjakt_url,
+            )
+            self._closers.append(storefront.close)
+            front = Front(
+                port,
+                "127.0.0.1",
+                port + 2,
+                self.aws.webhooks_path(),
+                pages=create_storefront(storefront).wsgi_app,
+            )
             self._closers.append(front.close)
-            self._follow(on_line)
+            self._follow(storefront.on_line, on_line)
         except BaseException:
             self.close()
             raise
@@ -106,13 +124,13 @@ class LocalSystem:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _follow(self, on_line: Callable[[Line], None]) -> None:
+    def _follow(self, *listeners: Callable[[Line], None]) -> None:
         groups = [self.outputs["ReceiverLogGroup"], self.outputs["SenderLogGroup"]]
-        thread = Thread(target=self._read_logs, args=(groups, on_line), name="logs", daemon=True)
+        thread = Thread(target=self._read_logs, args=(groups, listeners), name="logs", daemon=True)
         thread.start()
         self._closers.append(lambda: thread.join(5))
 
-    def _read_logs(self, groups: list[str], on_line: Callable[[Line], None]) -> None:
+    def _read_logs(self, groups: list[str], listeners: Iterable[Callable[[Line], None]]) -> None:
         logs = self.aws.client("logs")
         seen: dict[str, int] = {}  # every line names its request, so that no two are the same
         since = 0
@@ -127,7 +145,8 @@ class LocalSystem:
                         continue
                     seen[message] = event["timestamp"]
                     if (line := _parsed(message)) is not None:
-                        on_line(line)
+                        for on_line in listeners:
+                            on_line(line)
             since = max(0, *seen.values()) - _OVERLAP_MS if seen else 0
             seen = {message: moment for message, moment in seen.items() if moment >= since}
 

@@ -1,0 +1,136 @@
+"""`snippet`: what a shop puts into its pages so that the click id gets onto orders."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import sys
+from enum import StrEnum
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import typer
+from rich.console import Console
+
+from prisjakt_relay.errors import SetupError
+from prisjakt_relay.local import project
+
+
+class System(StrEnum):
+    """What runs the shop; `other` is for everything that reads the cookie or the form field."""
+
+    SHOPIFY = "shopify"
+    WOOCOMMERCE = "woocommerce"
+    OTHER = "other"
+
+
+class Consent(StrEnum):
+    """Who decides that the click id may be stored: the visitor, or the shop for everybody."""
+
+    REQUIRED = "required"
+    NONE = "none"
+
+
+_HINTS: Final = {
+    System.SHOPIFY: (
+        "Theme code editor: add a snippet called prisjakt-relay, paste this into it, and put "
+        "{% render 'prisjakt-relay' %} before </head> in layout/theme.liquid."
+    ),
+    System.WOOCOMMERCE: (
+        "The plugin in snippet/woocommerce/prisjakt-relay does this and puts the id on the order. "
+        "Without it, paste this into the head of every page, and see docs/snippet.md for the order."
+    ),
+    System.OTHER: "Paste this into the head of every page, before what fills in forms.",
+}
+
+
+def add_commands(app: typer.Typer) -> None:
+    app.command()(snippet)
+
+
+def snippet(
+    system: Annotated[System, typer.Argument(help="What runs the shop.")] = System.OTHER,
+    consent: Annotated[
+        Consent, typer.Option(help="'none' stores the click id at once: the shop's own decision.")
+    ] = Consent.REQUIRED,
+    src: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of the shop's own that has the files of snippet/dist; "
+            "default: the script inline, which needs no request."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The tag and its parts as JSON.")] = False,
+) -> None:
+    """Print the tag that keeps the click id until the order.
+
+    Example: prisjakt-relay snippet shopify > prisjakt-relay.liquid
+    """
+    parts = scripts(system)
+    tag = _tag(system, consent, src, parts)
+    if as_json:
+        files = {
+            name: {"bytes": len(text.encode()), "integrity": integrity(text)}
+            for name, text in parts.items()
+        }
+        print(
+            json.dumps({"system": system, "consent": consent, "tag": tag, "files": files}, indent=2)
+        )
+        return
+    print(tag)
+    if sys.stdout.isatty():
+        Console(stderr=True).print(
+            _HINTS[system], style="dim", soft_wrap=True, highlight=False, markup=False
+        )
+
+
+def scripts(system: System) -> dict[str, str]:
+    """File name to text, in the order in which a page needs them."""
+    names = ["capture", *(["shopify"] if system is System.SHOPIFY else [])]
+    return dict(_built(name) for name in names)
+
+
+def integrity(text: str) -> str:
+    """For the `integrity` attribute: https://www.w3.org/TR/sri/"""
+    return "sha384-" + base64.b64encode(hashlib.sha384(text.encode()).digest()).decode()
+
+
+def _built(name: str) -> tuple[str, str]:
+    found = [
+        file
+        for file in sorted((project.root() / "snippet" / "dist").glob(f"{name}-*.js"))
+        if re.fullmatch(rf"{name}-\d+\.\d+\.\d+\.js", file.name)
+    ]
+    if len(found) != 1:
+        raise SetupError(f"snippet/dist has no {name} script; build it with make snippet")
+    return found[0].name, found[0].read_text("utf-8")
+
+
+def _tag(system: System, consent: Consent, src: str | None, parts: dict[str, str]) -> str:
+    attribute = f'data-consent="{consent}"'
+    if src is not None:
+        return "\n".join(_external(_folder(src), *part, attribute) for part in parts.items())
+    if system is System.SHOPIFY:
+        liquid = (project.root() / "snippet/shopify/prisjakt-relay.liquid").read_text("utf-8")
+        return liquid.rstrip("\n").replace("default: 'required'", f"default: '{consent}'")
+    return f"<script {attribute}>\n" + "\n".join(parts.values()) + "\n</script>"
+
+
+def _external(folder: str, name: str, text: str, attribute: str) -> str:
+    settings = f" {attribute}" if name.startswith("capture") else ""
+    return (
+        f'<script defer src="{folder}{name}" integrity="{integrity(text)}" '
+        f'crossorigin="anonymous"{settings}></script>'
+    )
+
+
+def _folder(src: str) -> str:
+    """The folder's address with a slash at its end; only what needs no escaping in HTML."""
+    parts = urlsplit(src)
+    if re.search(r"[\s\"'<>&]", src) or not (
+        (parts.scheme == "https" and parts.netloc) or (not parts.scheme and src.startswith("/"))
+    ):
+        raise SetupError(f"--src {src}: give an https address or a path that starts with /")
+    return src.rstrip("/") + "/"

@@ -1,0 +1,110 @@
+/**
+ * Keeps the click id that Prisjakt puts on the landing address, until the order.
+ *
+ * The id lands as `?pjclid=…`. With the visitor's consent it goes into the cookie `pjclid`, for 30 days from the click;
+ * without, it lives in this page's memory only. Settings are `data-` attributes of the script's own tag:
+ *
+ *   data-consent="required"  (default) wait for Shopify's Customer Privacy API, the WP Consent API or pjclid.grant()
+ *   data-consent="none"      store at once: the shop's own decision
+ *
+ * docs/snippet.md has a table of what it does when. It is written for few bytes after compression: hence `let` only, one
+ * function that does all, and an order of names that looks like chance.
+ */
+'use strict';
+{
+  // The last word of this page, which goes before that of a consent tool; undefined leaves it to the tool.
+  let word = { none: true }[document.currentScript?.dataset.consent];
+
+  let id; // the click id of this page: landed, stored, or from Prisjakt's own script; '' for none
+  let at; // when its click was, in ms; not a number where the server keeps the cookie
+  let seen; // the id in the address that was dealt with: so clear() does not bring it back
+  let told; // consent and id at the last change
+
+  // In an address, or in a list of cookies that starts with '; '. A v4 UUID, then `_` and 16 letters or digits; without them
+  // it marks a test purchase. The last of several. Nothing else is ever taken, so that no value needs escaping, and the
+  // anchor keeps hostile addresses from costing time.
+  let find = (text) =>
+    /^(?:h.*[?&#]|.*; )pjclid=([\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}(_[\da-z]{16})?)(?=[&#]|; |$)/i.exec(
+      text,
+    )?.[1] ?? '';
+  let read = () => find('; ' + document.cookie);
+
+  /** Brings address, consent, cookie and form fields into agreement. Returns the id that may be used, or ''. */
+  let look = () => {
+    let value, consent;
+    try {
+      // true, false, or undefined while nobody has said anything.
+      consent =
+        word ?? window.Shopify?.customerPrivacy?.marketingAllowed?.() ?? window.wp_has_consent?.('marketing');
+      let landed = find(location.href);
+      if (Date.now() > at + 2592e6) id = '';
+      if (landed && landed != seen) {
+        seen = id = landed;
+        at = Date.now();
+      }
+      // Yes: this id. No: none. Unknown: what was stored with an earlier consent.
+      let stored = read();
+      value = consent ? id : (consent ?? (id && stored)) || '';
+      for (let input of document.getElementsByName('pjclid')) input.value = value;
+      if (told != (told = consent + id)) {
+        // With consent also once a page view without any change: Safari forgets after 7 days what a script has stored.
+        // A cookie without a time is the server's, which lasts longer; it is left alone.
+        if (value != stored || (consent && at))
+          // Domain by domain, the widest first, the host by itself last: erase, and set unless a wider one has stuck.
+          // Not the top-level domain, which no browser takes, and Firefox would complain.
+          ('.' + location.hostname).split('.').reduceRight((rest, label) => {
+            let domain = label && label + '.' + rest;
+            for (let end of [0, value && at + 2592e6])
+              if (!end || read() != id)
+                for (let pair of ['=' + id, '_at=' + at])
+                  document.cookie =
+                    'pjclid' +
+                    pair +
+                    ';domain=' +
+                    domain +
+                    ';path=/;samesite=lax;expires=' +
+                    new Date(+end).toGMTString() +
+                    (location.protocol == 'https:' ? ';secure' : '');
+            return domain;
+          });
+        let event = value != stored ? (value ? 'captured' : 'cleared') : id != value && 'waiting';
+        if (event) document.dispatchEvent(new Event('pjclid:' + event, { bubbles: true }));
+      }
+    } catch {
+      // Whatever a browser forbids: the shop's page goes on, and the id lives as long as it.
+      value = (consent && id) || '';
+    }
+    return value;
+  };
+
+  try {
+    seen = id = read();
+    at = parseInt(document.cookie.split('pjclid_at=')[1]);
+    if (!id) {
+      // What Prisjakt's own script keeps; its `expires` is 30 days after the click.
+      let pixel = JSON.parse(localStorage.pjpixel_conversion);
+      id = find('; pjclid=' + pixel.clickId);
+      at = new Date(pixel.expires) - 2592e6;
+    }
+  } catch {} // none there, or none allowed
+
+  window.pjclid = {
+    revoke: () => look((word = false)),
+    clear: () => look((id = '')),
+    grant: () => look((word = true)),
+    get: look,
+  };
+
+  for (let name of 'popstate wp_listen_for_consent_change replaceState pushState visitorConsentCollected pageshow submit'.split(
+    ' ',
+  )) {
+    addEventListener(name, look, true);
+    let original = history[name];
+    if (original)
+      history[name] = (a, b, c) => {
+        original.call(history, a, b, c);
+        look();
+      };
+  }
+  look();
+}
