@@ -7,7 +7,7 @@ SAM := SAM_CLI_TELEMETRY=0 $(BIN)/uv tool run --python $(BIN)/python --from aws-
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test simulate check snippet test-snippet sizes build test-artifacts validate bench picture lock hooks deploy clean
+.PHONY: help setup demo local test simulate check snippet test-snippet sizes load build test-artifacts validate bench picture lock hooks deploy clean
 
 help: ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -54,6 +54,9 @@ test-snippet: setup snippet/node_modules ## Test the capture script in BROWSERS=
 
 sizes: snippet/node_modules ## The scripts' sizes beside others'. Fetches the others from npm.
 	@cd snippet && node sizes.mjs
+
+load: setup ## What the capture script costs a page on load. Needs Chromium.
+	@$(BIN)/python -m tests.browser.load_cost
 
 build: setup ## Build both functions for Lambda, without Docker.
 	$(SAM) build

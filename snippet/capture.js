@@ -30,20 +30,32 @@
   let read = () => find('; ' + document.cookie);
 
   /** Brings address, consent, cookie and form fields into agreement. Returns the id that may be used, or ''. */
-  let look = () => {
-    let value, consent;
+  let look = (event) => {
+    let value = '';
     try {
       // true, false, or undefined while nobody has said anything.
-      consent =
+      let consent =
         word ?? window.Shopify?.customerPrivacy?.marketingAllowed?.() ?? window.wp_has_consent?.('marketing');
       let landed = find(location.href);
+      let stored = read();
+      if (!told) {
+        seen = id = stored;
+        at = parseInt(document.cookie.split('pjclid_at=')[1]);
+      }
+      // What Prisjakt's own script keeps; its `expires` is 30 days after the click. Asked for once the page is there,
+      // since a browser may take milliseconds to open this storage.
+      if (!id && event?.type == 'pageshow')
+        try {
+          let pixel = JSON.parse(localStorage.pjpixel_conversion);
+          id = find('; pjclid=' + pixel.clickId);
+          at = new Date(pixel.expires) - 2592e6;
+        } catch {} // none there, or none allowed
       if (Date.now() > at + 2592e6) id = '';
       if (landed && landed != seen) {
         seen = id = landed;
         at = Date.now();
       }
       // Yes: this id. No: none. Unknown: what was stored with an earlier consent.
-      let stored = read();
       value = consent ? id : (consent ?? (id && stored)) || '';
       for (let input of document.getElementsByName('pjclid')) input.value = value;
       if (told != (told = consent + id)) {
@@ -62,40 +74,26 @@
                     pair +
                     ';domain=' +
                     domain +
-                    ';path=/;samesite=lax;expires=' +
+                    ';samesite=lax;path=/;expires=' +
                     new Date(+end).toGMTString() +
                     (location.protocol == 'https:' ? ';secure' : '');
             return domain;
           });
-        let event = value != stored ? (value ? 'captured' : 'cleared') : id != value && 'waiting';
-        if (event) document.dispatchEvent(new Event('pjclid:' + event, { bubbles: true }));
+        let change = value != stored ? (value ? 'captured' : 'cleared') : id != value && 'waiting';
+        if (change) document.dispatchEvent(new Event('pjclid:' + change, { bubbles: true }));
       }
-    } catch {
-      // Whatever a browser forbids: the shop's page goes on, and the id lives as long as it.
-      value = (consent && id) || '';
-    }
+    } catch {} // Whatever a browser forbids: the shop's page goes on.
     return value;
   };
 
-  try {
-    seen = id = read();
-    at = parseInt(document.cookie.split('pjclid_at=')[1]);
-    if (!id) {
-      // What Prisjakt's own script keeps; its `expires` is 30 days after the click.
-      let pixel = JSON.parse(localStorage.pjpixel_conversion);
-      id = find('; pjclid=' + pixel.clickId);
-      at = new Date(pixel.expires) - 2592e6;
-    }
-  } catch {} // none there, or none allowed
-
   window.pjclid = {
-    revoke: () => look((word = false)),
     clear: () => look((id = '')),
     grant: () => look((word = true)),
     get: look,
+    revoke: () => look((word = false)),
   };
 
-  for (let name of 'popstate wp_listen_for_consent_change replaceState pushState visitorConsentCollected pageshow submit'.split(
+  for (let name of 'popstate replaceState submit wp_listen_for_consent_change pushState visitorConsentCollected pageshow'.split(
     ' ',
   )) {
     addEventListener(name, look, true);

@@ -102,6 +102,8 @@ class Front:
         self._server.close()
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
         self._thread.join(2)
+        for channel in list(self._server.active_channels.values()):
+            channel.handle_close()  # waitress leaves them open, and whoever reuses one waits
         self._pool.close()
 
 
