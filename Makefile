@@ -2,6 +2,7 @@
 
 BIN := .venv/bin
 PYTHON ?= python3
+BROWSERS ?= chromium,firefox,webkit
 SAM_VERSION := 1.170.0
 SAM := SAM_CLI_TELEMETRY=0 $(BIN)/uv tool run --python $(BIN)/python --from aws-sam-cli==$(SAM_VERSION) sam
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
@@ -47,10 +48,10 @@ snippet: snippet/node_modules ## Build the capture script: dist, the Liquid file
 snippet/node_modules: snippet/package-lock.json
 	@cd snippet && npm ci --silent && touch node_modules
 
-test-snippet: setup snippet/node_modules ## Test the capture script in BROWSERS=chromium,firefox,webkit, and the plugin in PHP.
+test-snippet: setup snippet/node_modules ## Test the capture script in three browsers, or in BROWSERS=chromium, and the plugin in PHP.
 	@cd snippet && node build.mjs --check
 	php snippet/woocommerce/tests/run.php
-	$(BIN)/pytest tests/browser --browsers $(or $(BROWSERS),chromium,firefox,webkit)
+	$(BIN)/pytest tests/browser --browsers $(BROWSERS)
 
 sizes: snippet/node_modules ## The scripts' sizes beside others'. Fetches the others from npm.
 	@cd snippet && node sizes.mjs
