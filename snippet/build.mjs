@@ -38,7 +38,7 @@ const files = {
   [`dist/shopify-${version}.js.map`]: shopify.map,
   'shopify/prisjakt-relay.liquid': read('shopify', 'prisjakt-relay.liquid.template')
     .replaceAll('%VERSION%', () => version)
-    .replace('%SCRIPT%', () => `${capture.code}\n${shopify.code}`),
+    .replace('%SCRIPT%', () => `${shopify.code}\n${capture.code}`),
   'woocommerce/prisjakt-relay/assets/capture.js': capture.code,
 };
 

@@ -18,13 +18,14 @@
   let id; // the click id of this page: landed, stored, or from Prisjakt's own script; '' for none
   let at; // when its click was, in ms; not a number where the server keeps the cookie
   let seen; // the id in the address that was dealt with: so clear() does not bring it back
+  let kept; // what the cookie held when this page last looked
   let told; // consent and id at the last change
 
   // In an address, or in a list of cookies that starts with '; '. A v4 UUID, then `_` and 16 letters or digits; without them
   // it marks a test purchase. The last of several. Nothing else is ever taken, so that no value needs escaping, and the
   // anchor keeps hostile addresses from costing time.
   let find = (text) =>
-    /^(?:h.*[?&#]|.*; )pjclid=([\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}(_[\da-z]{16})?)(?=[&#]|; |$)/i.exec(
+    /^(?:h.*[?&#]|.*; )pjclid=([\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}(_[\da-z]{16})?)(?=; |[&#]|$)/i.exec(
       text,
     )?.[1] ?? '';
   let read = () => find('; ' + document.cookie);
@@ -38,13 +39,15 @@
         word ?? window.Shopify?.customerPrivacy?.marketingAllowed?.() ?? window.wp_has_consent?.('marketing');
       let landed = find(location.href);
       let stored = read();
-      if (!told) {
-        seen = id = stored;
+      if (kept != stored) {
+        // The first look, or another page has changed it: a tab, or one before this came back from the browser's cache.
+        id = kept = stored;
+        seen ??= stored;
         at = parseInt(document.cookie.split('pjclid_at=')[1]);
       }
-      // What Prisjakt's own script keeps; its `expires` is 30 days after the click. Asked for once the page is there,
-      // since a browser may take milliseconds to open this storage.
-      if (!id && event?.type == 'pageshow')
+      // What Prisjakt's own script keeps; its `expires` is 30 days after the click. Not at the start, since a browser
+      // may take milliseconds to open this storage.
+      if (event && consent && !id)
         try {
           let pixel = JSON.parse(localStorage.pjpixel_conversion);
           id = find('; pjclid=' + pixel.clickId);
@@ -52,7 +55,7 @@
         } catch {} // none there, or none allowed
       if (Date.now() > at + 2592e6) id = '';
       if (landed && landed != seen) {
-        seen = id = landed;
+        id = seen = landed;
         at = Date.now();
       }
       // Yes: this id. No: none. Unknown: what was stored with an earlier consent.
@@ -79,6 +82,7 @@
                     (location.protocol == 'https:' ? ';secure' : '');
             return domain;
           });
+        kept = read();
         let change = value != stored ? (value ? 'captured' : 'cleared') : id != value && 'waiting';
         if (change) document.dispatchEvent(new Event('pjclid:' + change, { bubbles: true }));
       }
@@ -93,7 +97,7 @@
     revoke: () => look((word = false)),
   };
 
-  for (let name of 'popstate replaceState submit wp_listen_for_consent_change pushState visitorConsentCollected pageshow'.split(
+  for (let name of 'wp_listen_for_consent_change replaceState pageshow pushState popstate visitorConsentCollected submit'.split(
     ' ',
   )) {
     addEventListener(name, look, true);

@@ -40,18 +40,25 @@ BANNERS = {
     """,
     "cookieyes": """
         const tell = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
-        window.load = (answer) => tell('cookieyes_banner_load', {
-          activeLaw: 'gdpr',
-          categories: { necessary: true, advertisement: answer === true },
-          isUserActionCompleted: answer !== undefined,
-        });
+        window.load = (answer) => {
+          const known = {
+            activeLaw: 'gdpr',
+            categories: { necessary: true, advertisement: answer === true },
+            isUserActionCompleted: answer !== undefined,
+          };
+          window.getCkyConsent = () => known;
+          tell('cookieyes_banner_load', known);
+        };
         window.choose = (answer) => tell('cookieyes_consent_update', answer
           ? { accepted: ['necessary', 'advertisement'], rejected: [] }
           : { accepted: ['necessary'], rejected: ['advertisement'] });
     """,
     "onetrust": """
-        window.choose = window.load = (answer) => dispatchEvent(new CustomEvent(
-          'OneTrustGroupsUpdated', { detail: answer ? ['C0001', 'C0004'] : ['C0001'] }));
+        window.choose = window.load = (answer) => {
+          const detail = answer ? ['C0001', 'C0004'] : ['C0001'];
+          window.OnetrustActiveGroups = `,${detail.join(',')},`;
+          dispatchEvent(new CustomEvent('OneTrustGroupsUpdated', { detail }));
+        };
     """,
     "tcf": """
         let listener;
@@ -68,12 +75,12 @@ BANNERS = {
 each_banner = pytest.mark.parametrize("banner", sorted(BANNERS))
 
 
-def visit(visitor: Visitor, path: str, banner: str) -> None:
+def visit(visitor: Visitor, path: str, banner: str, first: str = "") -> None:
     visitor.visit(
         path,
         consent="required",
         load="inline",
-        before=f"{{ {BANNERS[banner]} }}",
+        before=f"{{ {BANNERS[banner]} }} {first}",
         body=BRIDGES[banner],
     )
 
@@ -114,6 +121,14 @@ def test_an_answer_from_before_holds_on_the_next_page(visitor: Visitor, banner: 
     visitor.run("load(true)")
 
     assert visitor.id == OTHER
+
+
+@pytest.mark.parametrize("banner", sorted(set(BANNERS) - {"tcf"}))  # which tells whoever asks
+@pytest.mark.parametrize("answer", ["true", "false"])
+def test_a_banner_that_was_there_first_is_asked(visitor: Visitor, banner: str, answer: str) -> None:
+    visit(visitor, f"/?pjclid={CLICK}", banner, first=f"load({answer});")
+
+    assert visitor.id == (CLICK if answer == "true" else None)
 
 
 @each_banner

@@ -257,8 +257,8 @@ def test_an_older_id_stays_while_a_new_one_waits(visitor: Visitor) -> None:
     visitor.visit(f"/?pjclid={CLICK}", shop=WAITING, clock=at)
 
     assert visitor.stored == cookies_of(OTHER, older)
-    assert visitor.id in (OTHER, None)  # the one consented to, never the new one
-    assert visitor.fields == [visitor.id or ""]
+    assert visitor.id == OTHER  # the one consented to, never the new one
+    assert visitor.fields == [OTHER]
     assert visitor.events == ["waiting"]
 
     visitor.run("pjclid.grant()")
@@ -354,6 +354,3 @@ def test_the_events_bubble_and_carry_nothing(visitor: Visitor, name: str) -> Non
 
     assert visitor.run("witness.seen") == [True, True, None, CLICK if name == "captured" else ""]
     assert visitor.events == ["waiting", "captured", "cleared"]
-
-
-# Bridges from banners to grant() and revoke() are tested here, from docs/snippet.md.

@@ -103,3 +103,26 @@ def test_over_https_a_withdrawal_erases(visitor: Visitor) -> None:
 
 
 YES = "window.wp_has_consent = () => true;"
+
+
+@pytest.mark.parametrize("landing", ["/", f"/?pjclid={CLICK}"])
+def test_what_another_tab_has_stored_is_seen(visitor: Visitor, landing: str) -> None:
+    visitor.visit(landing, body="<input name=pjclid>")
+    rest = f"; path=/; domain={visitor.host()}; max-age=99999"
+    visitor.run(f"void (document.cookie = 'pjclid={OTHER}{rest}')")
+    visitor.run(f"void (document.cookie = 'pjclid_at={now()}{rest}')")
+
+    assert visitor.id == OTHER
+    assert visitor.fields == [OTHER]
+
+
+def test_what_another_tab_has_erased_is_gone(visitor: Visitor) -> None:
+    """Consent was withdrawn there; a page that comes back from the browser's cache is alike."""
+    visitor.visit(f"/?pjclid={CLICK}", body="<input name=pjclid>")
+    rest = f"; path=/; domain={visitor.host()}; max-age=0"
+    visitor.run(f"void (document.cookie = 'pjclid={rest}')")
+    visitor.run(f"void (document.cookie = 'pjclid_at={rest}')")
+
+    assert visitor.id is None
+    assert visitor.fields == [""]
+    assert visitor.left_behind == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from tests.browser.site import CartAnswer, Request, Storefront
@@ -41,7 +42,7 @@ def theme(choice: str = "true", root: str = "/") -> Storefront:
     """A theme with both snippets, and what the visitor has chosen before."""
     return Storefront(
         consent="required",
-        snippets=("capture", "shopify"),
+        snippets=("shopify", "capture"),
         before=SHOPIFY.replace("CHOICE", choice).replace("ROOT", root),
     )
 
@@ -325,7 +326,7 @@ def test_an_update_that_failed_wiped_nothing(visitor: Visitor) -> None:
     visitor.do("updateAttributes([], (async () => { await 0; throw new Error('no'); })());")
     visitor.settle()
 
-    assert len(written(visitor)) <= 2  # to add it again needlessly is no harm
+    assert written(visitor) == [CLICK]
 
 
 def test_without_an_id_nobodys_update_concerns_it(visitor: Visitor) -> None:
@@ -401,3 +402,43 @@ def test_without_a_consent_api_nothing_is_written(visitor: Visitor, shopify: str
 
     assert written(visitor) == []
     assert visitor.left_behind == {}
+
+
+def test_shopifys_loader_may_be_a_deferred_script(visitor: Visitor) -> None:
+    """As on real storefronts: an inline snippet in the head runs before it is there."""
+    shop = theme()
+    late = (
+        "const { loadFeatures } = Shopify; delete Shopify.loadFeatures;"
+        "document.addEventListener('readystatechange',"
+        " () => Object.assign(Shopify, { loadFeatures }));"
+    )
+
+    browse(visitor, f"/?pjclid={CLICK}", replace(shop, load="inline", before=shop.before + late))
+
+    assert written(visitor) == [CLICK]
+
+
+def test_a_withdrawal_elsewhere_is_heeded_on_the_next_page(visitor: Visitor) -> None:
+    """The consent API may be there, and say no, before any of the snippets runs."""
+    browse(visitor, f"/?pjclid={CLICK}")
+    there = "Shopify.customerPrivacy = { marketingAllowed: () => false };"
+    shop = theme("false")
+
+    browse(visitor, "/", replace(shop, before=shop.before + there))
+
+    assert written(visitor) == [CLICK, ""]
+
+
+def test_writes_reach_the_cart_one_after_the_other(visitor: Visitor) -> None:
+    visitor.site.cart_answer = "hang"
+    visitor.visit(f"/?pjclid={CLICK}", shop=theme())
+    visitor.site.wait_for(UPDATE)
+
+    for answer in ("false", "true", "false"):
+        visitor.run(f"answer({answer})")
+    assert written(visitor) == [CLICK]
+    visitor.site.cart_answer = "ok"
+    visitor.site.released.set()
+    visitor.settle()
+
+    assert written(visitor) == [CLICK, "", CLICK, ""]

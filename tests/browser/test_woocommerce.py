@@ -91,6 +91,42 @@ def test_the_consent_type_of_a_late_banner_is_waited_for(visitor: Visitor) -> No
     assert [told["pjclid"] for told in handed(visitor)] == [CLICK]
 
 
+def test_a_withdrawal_leaves_nothing_behind(visitor: Visitor) -> None:
+    visit(visitor, f"/?pjclid={CLICK}")
+
+    visitor.run("pjclid.revoke()")
+
+    assert visitor.left_behind == {}
+
+
+def test_a_yes_after_a_no_is_handed_over_again(visitor: Visitor) -> None:
+    visit(visitor, f"/?pjclid={CLICK}", consent="required")
+
+    for call in ("grant", "revoke", "grant"):
+        visitor.run(f"pjclid.{call}()")
+        visitor.settle()
+
+    assert [told["pjclid"] for told in handed(visitor)] == [CLICK, CLICK]
+
+
+def test_an_answer_that_comes_after_a_withdrawal_changes_nothing(visitor: Visitor) -> None:
+    """The server sets its cookie when it answers, whatever was said in between."""
+    visit(visitor, f"/?pjclid={CLICK}", consent="required")
+    late = (
+        "const { fetch: ask } = window;"
+        "window.fetch = (...all) => ask(...all).then((answer) => {"
+        f"  document.cookie = 'pjclid={CLICK}; path=/; domain={visitor.host()}; max-age=99999';"
+        "  return answer; });"
+        "pjclid.grant(); pjclid.revoke();"
+    )
+
+    visitor.do(late)
+    visitor.settle()
+
+    assert handed(visitor) != []
+    assert visitor.left_behind == {}
+
+
 def test_a_cookie_of_the_server_is_not_handed_over_again(visitor: Visitor) -> None:
     visitor.plant(f"pjclid={CLICK}; path=/; domain={visitor.host()}; max-age=99999")
 

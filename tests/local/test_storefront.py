@@ -655,7 +655,7 @@ def test_the_built_scripts_are_in_the_pages(
         (built / name).write_text("// " + name)
     monkeypatch.setattr(project, "root", lambda: tmp_path)
 
-    assert scripts(SHOPIFY) == ["capture-1.10.0.js", "shopify-1.0.0.js"]
+    assert scripts(SHOPIFY) == ["shopify-1.0.0.js", "capture-1.10.0.js"]
     assert scripts(WOOCOMMERCE) == ["capture-1.10.0.js"]
     page = demo.browser.get("/shopify/").text
     assert '<script defer data-consent="required" src="/snippet/capture-1.10.0.js">' in page
@@ -699,3 +699,11 @@ def test_an_empty_cart_has_no_checkout(demo: Demo) -> None:
 )
 def test_only_webhooks_go_to_the_relay(path: str, webhook: bool) -> None:
     assert front._is_webhook(path) is webhook
+
+
+def test_nothing_of_a_product_is_not_added(demo: Demo) -> None:
+    answer = demo.browser.post(
+        "/shopify/cart/add.js", json={"id": SHOPIFY.products[0].id, "quantity": 0}
+    )
+
+    assert answer.status_code == 422

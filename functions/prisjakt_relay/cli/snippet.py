@@ -9,7 +9,6 @@ import re
 import sys
 from enum import StrEnum
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -88,7 +87,7 @@ def snippet(
 
 def scripts(system: System) -> dict[str, str]:
     """File name to text, in the order in which a page needs them."""
-    names = ["capture", *(["shopify"] if system is System.SHOPIFY else [])]
+    names = ["shopify", "capture"] if system is System.SHOPIFY else ["capture"]
     return dict(_built(name) for name in names)
 
 
@@ -104,7 +103,7 @@ def _built(name: str) -> tuple[str, str]:
         if re.fullmatch(rf"{name}-\d+\.\d+\.\d+\.js", file.name)
     ]
     if len(found) != 1:
-        raise SetupError(f"snippet/dist has no {name} script; build it with make snippet")
+        raise SetupError(f"snippet/dist has not exactly one {name} script; run make snippet")
     return found[0].name, found[0].read_text("utf-8")
 
 
@@ -128,9 +127,6 @@ def _external(folder: str, name: str, text: str, attribute: str) -> str:
 
 def _folder(src: str) -> str:
     """The folder's address with a slash at its end; only what needs no escaping in HTML."""
-    parts = urlsplit(src)
-    if re.search(r"[\s\"'<>&]", src) or not (
-        (parts.scheme == "https" and parts.netloc) or (not parts.scheme and src.startswith("/"))
-    ):
-        raise SetupError(f"--src {src}: give an https address or a path that starts with /")
+    if not re.fullmatch(r"https://[\w.:-]+(?:/[\w./~%@+-]*)?|/(?!/)[\w./~%@+-]*", src):
+        raise SetupError(f"--src {src}: give the https address of a folder, or a path from /")
     return src.rstrip("/") + "/"

@@ -27,7 +27,7 @@ _STATUS_WORDS: Final = {200: "OK"}
 class Front:
     """Hands webhooks to the HTTP API of the embedded AWS, every header and byte as it came.
 
-    With `pages`, everything that is not below `/webhooks` is theirs, also while webhooks take long.
+    With `pages`, everything that is not below `/webhooks` is theirs.
     """
 
     def __init__(

@@ -233,6 +233,8 @@ def _add_shopify(app: Flask, storefront: Storefront) -> None:
                 return _refused(404, "Cart Error", "Cannot find variant")
         added = {_whole(item.get("id")) for item in items}
         rows = [row for row in _items(cart) if row["id"] in added]
+        if not rows:
+            return _refused(422, "Cart Error", "quantity must be 1 or more")
         return _with_cart(jsonify({"items": rows} if "items" in given else rows[0]), cart)
 
     @app.post(f"{root}cart/update.js")
@@ -392,7 +394,7 @@ def _item(line: Line) -> dict[str, object]:
 
 def scripts(house: House) -> list[str]:
     """The newest built file of each part of the capture script, as far as they are built."""
-    parts = ("capture", "shopify") if house is SHOPIFY else ("capture",)
+    parts = ("shopify", "capture") if house is SHOPIFY else ("capture",)
     built = [file.name for file in (project.root() / "snippet" / "dist").glob("*.js")]
     newest = (
         max(

@@ -21,11 +21,19 @@
         return sticks;
       });
       const body = JSON.stringify({ pjclid: id, at, domain });
-      fetch(route, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body, keepalive: true }).catch(() => {});
+      fetch(route, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body, keepalive: true })
+        // If consent was withdrawn meanwhile, the answer has brought the cookie back.
+        .then(() => window.pjclid.get() || window.pjclid.clear())
+        .catch(() => {});
     } catch {}
   };
 
   addEventListener('pjclid:captured', hand);
+  addEventListener('pjclid:cleared', () => {
+    try {
+      delete sessionStorage.pjclid;
+    } catch {}
+  });
   // A banner has said whether visitors have to agree at all: asking for the id makes capture.js ask again.
   addEventListener('wp_consent_type_defined', hand, true);
   hand();
