@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 from urllib.parse import urlsplit
 
-DIST = Path(__file__).parents[2] / "snippet" / "dist"
+from prisjakt_relay.local.built_snippet import built
+
 DEADLINE = 10.0
 HTML = "text/html; charset=utf-8"
 JSON = "application/json; charset=utf-8"
@@ -183,8 +184,8 @@ class Site:
 
 def source(name: str) -> str:
     """A built snippet, of the only version there is."""
-    (built,) = DIST.glob(f"{name}-*.js")
-    return built.read_text("utf-8")
+    (file,) = built(name)
+    return file.read_text("utf-8")
 
 
 def tag(name: str, shown: Storefront) -> str:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from prisjakt_relay.errors import SetupError
 from prisjakt_relay.local import project
+from prisjakt_relay.local.built_snippet import built, parts
 
 
 class System(StrEnum):
@@ -67,12 +68,12 @@ def snippet(
 
     Example: prisjakt-relay snippet shopify > prisjakt-relay.liquid
     """
-    parts = scripts(system)
-    tag = _tag(system, consent, src, parts)
+    texts = scripts(system)
+    tag = _tag(system, consent, src, texts)
     if as_json:
         files = {
             name: {"bytes": len(text.encode()), "integrity": integrity(text)}
-            for name, text in parts.items()
+            for name, text in texts.items()
         }
         print(
             json.dumps({"system": system, "consent": consent, "tag": tag, "files": files}, indent=2)
@@ -87,8 +88,7 @@ def snippet(
 
 def scripts(system: System) -> dict[str, str]:
     """File name to text, in the order in which a page needs them."""
-    names = ["shopify", "capture"] if system is System.SHOPIFY else ["capture"]
-    return dict(_built(name) for name in names)
+    return dict(_text(part) for part in parts(system))
 
 
 def integrity(text: str) -> str:
@@ -96,25 +96,21 @@ def integrity(text: str) -> str:
     return "sha384-" + base64.b64encode(hashlib.sha384(text.encode()).digest()).decode()
 
 
-def _built(name: str) -> tuple[str, str]:
-    found = [
-        file
-        for file in sorted((project.root() / "snippet" / "dist").glob(f"{name}-*.js"))
-        if re.fullmatch(rf"{name}-\d+\.\d+\.\d+\.js", file.name)
-    ]
+def _text(part: str) -> tuple[str, str]:
+    found = built(part)
     if len(found) != 1:
-        raise SetupError(f"snippet/dist has not exactly one {name} script; run make snippet")
+        raise SetupError(f"snippet/dist has not exactly one {part} script; run make snippet")
     return found[0].name, found[0].read_text("utf-8")
 
 
-def _tag(system: System, consent: Consent, src: str | None, parts: dict[str, str]) -> str:
+def _tag(system: System, consent: Consent, src: str | None, texts: dict[str, str]) -> str:
     attribute = f'data-consent="{consent}"'
     if src is not None:
-        return "\n".join(_external(_folder(src), *part, attribute) for part in parts.items())
+        return "\n".join(_external(_folder(src), *part, attribute) for part in texts.items())
     if system is System.SHOPIFY:
         liquid = (project.root() / "snippet/shopify/prisjakt-relay.liquid").read_text("utf-8")
         return liquid.rstrip("\n").replace("default: 'required'", f"default: '{consent}'")
-    return f"<script {attribute}>\n" + "\n".join(parts.values()) + "\n</script>"
+    return f"<script {attribute}>\n" + "\n".join(texts.values()) + "\n</script>"
 
 
 def _external(folder: str, name: str, text: str, attribute: str) -> str:

@@ -27,7 +27,7 @@ _STATUS_WORDS: Final = {200: "OK"}
 class Front:
     """Hands webhooks to the HTTP API of the embedded AWS, every header and byte as it came.
 
-    With `pages`, everything that is not below `/webhooks` is theirs.
+    Everything that is not below `/webhooks` is for `pages`.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Front:
         aws_host: str,
         aws_port: int,
         path: str,
-        pages: WSGIApplication | None = None,
+        pages: WSGIApplication,
     ) -> None:
         self._pool = urllib3.HTTPConnectionPool(aws_host, aws_port, maxsize=_AT_ONCE, retries=False)
         self._path = path
@@ -46,7 +46,7 @@ class Front:
             self._answer,
             host="127.0.0.1",
             port=port,
-            threads=_AT_ONCE if pages is None else _AT_ONCE + _PAGES_AT_ONCE,
+            threads=_AT_ONCE + _PAGES_AT_ONCE,
             connection_limit=1000,
             backlog=1024,
             ident=None,
@@ -63,7 +63,7 @@ class Front:
             return  # closed under the loop: that is how waitress ends
 
     def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if self._pages is not None and not _is_webhook(environ["PATH_INFO"]):
+        if not _is_webhook(environ["PATH_INFO"]):
             return self._pages(environ, start_response)
         with self._turns:
             return self._hand_on(environ, start_response)

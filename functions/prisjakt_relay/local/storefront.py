@@ -28,6 +28,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from prisjakt_relay.local import project
+from prisjakt_relay.local.built_snippet import built, parts
 from prisjakt_relay.local.storefront_orders import CURRENCY, SHIPPING, Line, goods
 from prisjakt_relay.local.storefront_shops import (
     HOUSES,
@@ -394,17 +395,8 @@ def _item(line: Line) -> dict[str, object]:
 
 def scripts(house: House) -> list[str]:
     """The newest built file of each part of the capture script, as far as they are built."""
-    parts = ("shopify", "capture") if house is SHOPIFY else ("capture",)
-    built = [file.name for file in (project.root() / "snippet" / "dist").glob("*.js")]
-    newest = (
-        max(
-            (name for name in built if _SCRIPT.fullmatch(name) and name.startswith(f"{part}-")),
-            key=lambda name: [int(number) for number in re.findall(r"[0-9]+", name)],
-            default=None,
-        )
-        for part in parts
-    )
-    return [name for name in newest if name is not None]
+    versions = [built(part) for part in parts(house.platform)]
+    return [files[-1].name for files in versions if files]
 
 
 def _page(
