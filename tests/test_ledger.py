@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samtranslator.yaml_helper import yaml_parse
 from tests.sender.world import BARE_CLICK_ID, CLICK_ID, PIXELS, START, MemoryStore, conversion
 
 from prisjakt_relay import ledger as rules
@@ -35,9 +36,13 @@ from prisjakt_relay.ledger import (
     from_item,
     to_item,
 )
+from prisjakt_relay.local import project
 from prisjakt_relay.outcomes import DeathReason, Outcome
 
 PIXEL = PIXELS["alfa"]
+LEDGER_TABLE = yaml_parse((project.root() / "template.yaml").read_text("utf-8"))["Resources"][
+    "Ledger"
+]["Properties"]
 MILLISECOND = timedelta(milliseconds=1)
 facts = Facts.of
 REFUSAL = Problem(status=400, title="No", field_errors={"data.amount": "is too much"})
@@ -454,6 +459,113 @@ def test_an_expired_order_is_never_tried_again() -> None:
     assert claim(again.record, void(3), now=now).outcome is Outcome.DUPLICATE
 
 
+# What an operator decides about dead orders
+
+
+def expired(*, stored: bool) -> tuple[Record, datetime]:
+    """An order whose time to be reported is over, and when it is."""
+    record = settled(message(1), partial(fail, stored=stored))
+    now = START + LAST_FIRST_REPORT + MILLISECOND
+    return claim(record, message(1), now=now).record, now
+
+
+def test_a_resent_order_is_tried_again_with_the_same_facts() -> None:
+    record = rules.resent(settled(message(1), bury))
+
+    again = granted(claim(record, message(1)))
+
+    assert (again.status, again.death, again.dead_since) == (Status.WAITING, None, None)
+    assert (again.tries, again.first_try_at) == (0, START)
+
+
+def test_a_resent_order_is_listed_as_dead_until_a_sender_takes_it_up() -> None:
+    """So that one whose message was never sent is not lost."""
+    record = rules.resent(settled(message(1), bury))
+
+    assert to_item(record)["dead_shop"] == record.shop
+    assert "dead_shop" not in to_item(granted(claim(record, message(1))))
+
+
+def test_an_expired_order_of_which_nothing_was_stored_is_reported_when_it_is_resent() -> None:
+    record, now = expired(stored=False)
+
+    again = granted(claim(rules.resent(record), message(1), now=now))
+
+    assert not rules.may_be_there(record, now)
+    assert again.first_try_at == now
+
+
+def test_an_expired_order_that_may_have_been_stored_needs_a_proof() -> None:
+    """Prisjakt may have it, and may have forgotten its id: a POST could make a second event."""
+    record, now = expired(stored=True)
+
+    without = claim(rules.resent(record), message(1), now=now)
+    with_proof = claim(rules.resent(record, proven=True), message(1), now=now)
+
+    assert rules.may_be_there(record, now)
+    assert (without.outcome, without.record.death) == (Outcome.DEAD, DeathReason.EXPIRED)
+    assert granted(with_proof).first_try_at == now
+
+
+def test_an_order_that_may_have_been_stored_lately_is_resent_under_the_same_name() -> None:
+    """Prisjakt still knows its id, and refuses a second event."""
+    failed = settled(message(1), partial(fail, stored=True))
+    record = bury(granted(claim(failed, message(1))))
+
+    again = granted(claim(rules.resent(record), message(1, order_reference="another")))
+
+    assert not rules.may_be_there(record, START)
+    assert (again.uncertain, again.external_id) == (True, record.external_id)
+
+
+def test_a_dropped_order_leaves_the_list_and_a_change_of_the_order_still_tries_it() -> None:
+    record = rules.dropped(settled(message(1), bury), START)
+
+    same = claim(record, message(2))
+    changed = granted(claim(record, message(2, "5.00")))
+
+    assert "dead_shop" not in to_item(record)
+    assert (same.outcome, same.record.dropped_at) == (Outcome.DUPLICATE, START)
+    assert changed.dropped_at is None
+    assert to_item(bury(changed))["dead_shop"] == record.shop
+
+
+def test_a_decision_about_another_version_than_the_one_looked_at_is_refused() -> None:
+    store = MemoryStore()
+    ledger = Ledger(store)
+    record = ledger.claim(message(1), pixel_id=PIXEL, corrects=False, now=START, token="a").record
+    dead = ledger.settle(record, bury, START)
+    assert dead is not None
+    ledger.claim(message(2, "5.00"), pixel_id=PIXEL, corrects=False, now=START, token="b")
+
+    assert ledger.amend(dead, rules.dropped(dead, START), START) is None
+    assert from_item(store.items[KEY]).token == "b"
+
+
+def test_the_first_report_and_every_change_of_it_are_told_apart() -> None:
+    store = MemoryStore()
+    ledger = Ledger(store)
+    later = START + timedelta(hours=1)
+    seen = []
+    for one, now in [
+        (message(1), START),
+        (message(2, "5.00"), later),
+        (message(3, "5.00"), later),
+        (void(4), later),
+    ]:
+        claim = ledger.claim(one, pixel_id=PIXEL, corrects=True, now=now, token=str(now))
+        if claim.outcome is None:
+            ledger.settle(claim.record, report, now)
+        record = ledger.get(KEY)
+        assert record is not None
+        seen.append((record.reported_at, record.corrections))
+
+    assert seen == [(START, 0), (START, 1), (START, 1), (START, 2)]
+
+
+# Items that have ended
+
+
 @pytest.mark.parametrize("gone_by", [timedelta(), timedelta(days=2)])
 def test_an_item_past_its_time_counts_as_gone_though_it_is_still_there(gone_by: timedelta) -> None:
     store = MemoryStore()
@@ -797,6 +909,9 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "death": st.none() | st.sampled_from(DeathReason),
     "dead_since": st.none() | moments,
     "answer": answers,
+    "reported_at": st.none() | moments,
+    "corrections": st.integers(0, 10**6),
+    "dropped_at": st.none() | moments,
 }
 records = st.builds(Record, **FIELDS)
 
@@ -830,7 +945,32 @@ def test_an_item_is_made_of_texts_whole_numbers_flags_and_maps(record: Record) -
 def test_only_dead_orders_are_in_the_index_of_dead_orders(record: Record) -> None:
     dead_shop = to_item(record).get("dead_shop")
 
-    assert dead_shop == (record.shop if record.status is Status.DEAD else None)
+    listed = record.status is Status.DEAD and record.dropped_at is None
+    assert dead_shop == (record.shop if listed else None)
+
+
+@given(records)
+def test_every_order_is_in_the_index_of_its_shops_day(record: Record) -> None:
+    assert to_item(record)["shop_day"] == f"{record.shop}#{record.event_time[:10]}"
+
+
+def test_a_message_without_news_changes_nothing_of_what_the_index_by_day_holds() -> None:
+    """Every change of it costs a write."""
+    (index,) = [
+        index
+        for index in LEDGER_TABLE["GlobalSecondaryIndexes"]
+        if index["IndexName"] == "orders-by-day"
+    ]
+    projected = {"id", "shop_day", "event_time", *index["Projection"]["NonKeyAttributes"]}
+    record = settled(message(1), report)
+
+    after = claim(record, message(2)).record
+
+    assert after.wanted != record.wanted
+    before_item, after_item = to_item(record), to_item(after)
+    assert {name: before_item.get(name) for name in projected} == {
+        name: after_item.get(name) for name in projected
+    }
 
 
 # Any order of arrival, any interleaving
@@ -863,6 +1003,7 @@ steps = st.lists(
         st.tuples(st.just("deliver"), st.integers(0, 4)),
         st.tuples(st.sampled_from(sorted(CHANGES)), st.integers(0, 4)),
         st.tuples(st.just("kill"), st.integers(0, 4)),
+        st.tuples(st.sampled_from(["resend", "drop"]), st.just(0)),
         st.tuples(st.just("wait"), st.sampled_from([1, 30, 75])),
     ),
     max_size=25,
@@ -885,6 +1026,11 @@ def test_however_messages_and_senders_interleave_the_ledger_is_right(
     for number, (step, argument) in enumerate(steps):
         if step == "wait":
             now += timedelta(seconds=argument)
+        elif step in ("resend", "drop"):
+            seen = ledger.get(KEY)
+            if seen is not None and seen.status is Status.DEAD:
+                decided = rules.resent(seen) if step == "resend" else rules.dropped(seen, now)
+                ledger.amend(seen, decided, now)
         elif step == "deliver":
             one = versions[argument % len(versions)]
             delivered.append(one)

@@ -146,8 +146,14 @@ def test_the_ledger_outlives_everything(
     assert ledger["BillingMode"] == "PAY_PER_REQUEST"
     assert ledger["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     assert ledger["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    (index,) = ledger["GlobalSecondaryIndexes"]
-    assert [key["AttributeName"] for key in index["KeySchema"]] == ["dead_shop", "dead_since"]
+    keys = {
+        index["IndexName"]: [key["AttributeName"] for key in index["KeySchema"]]
+        for index in ledger["GlobalSecondaryIndexes"]
+    }
+    assert keys == {
+        "dead-orders": ["dead_shop", "dead_since"],
+        "orders-by-day": ["shop_day", "event_time"],
+    }
 
 
 def test_the_api_throttles_and_its_log_names_no_caller_and_no_query(

@@ -79,7 +79,9 @@ class Record:
     knowing, `anothers` that the event was there before our first try. Nothing is written before
     `not_before`. `shown_at` is when a read last showed the event. `alone` is set when a batch was
     refused, maybe because of this order. Tries and refusals are counted from `trying_since` on,
-    which a change of the order resets.
+    which a change of the order resets. `reported_at` is when Prisjakt first acknowledged the event,
+    `corrections` how often what it holds was changed since. A dead order that somebody has given up
+    is `dropped_at` some time; one that is to be tried again has no `settled` any more.
     """
 
     shop: str
@@ -114,6 +116,9 @@ class Record:
     death: DeathReason | None = None
     dead_since: datetime | None = None
     answer: Problem = field(default_factory=Problem)
+    reported_at: datetime | None = None
+    corrections: int = 0
+    dropped_at: datetime | None = None
 
     @property
     def key(self) -> str:
@@ -122,6 +127,15 @@ class Record:
 
 def key(shop: str, order_id: str, event_name: str) -> str:
     return f"order#{shop}#{order_id}#{event_name}"
+
+
+def shop_day(shop: str, day: str) -> str:
+    """Hash key of the index `orders-by-day`: the orders that a shop took on a day in UTC."""
+    return f"{shop}#{day}"
+
+
+def is_listed_as_dead(record: Record) -> bool:
+    return record.status is Status.DEAD and record.dropped_at is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +238,7 @@ def _next_step(
     mended = corrects and (record.status is Status.NOT_CORRECTABLE or not known)
     if record.settled is not None and wanted.says(record.settled) and not mended:
         return Claim(record, Outcome.DUPLICATE)
-    if record.death is DeathReason.EXPIRED:
+    if record.death is DeathReason.EXPIRED and record.settled is not None:
         return Claim(record, Outcome.DUPLICATE)
     if is_correction(record):
         if not corrects:
@@ -243,6 +257,7 @@ def _next_step(
         settled=None,
         death=None,
         dead_since=None,
+        dropped_at=None,
         token=token,
         leased_until=now + lease,
         not_before=None,
@@ -340,9 +355,41 @@ def dead(record: Record, sent: Facts, death: DeathReason, answer: Problem, now: 
         status=Status.DEAD,
         death=death,
         dead_since=now,
+        dropped_at=None,
         settled=sent,
         answer=answer,
     )
+
+
+def may_be_there(record: Record, now: datetime) -> bool:
+    """Whether reporting it anew might make a second event: a try may have been stored, and so long
+    ago that Prisjakt may have forgotten its id."""
+    tried = record.first_try_at
+    return record.uncertain and tried is not None and now - tried > LAST_FIRST_REPORT
+
+
+def resent(record: Record, *, proven: bool = False) -> Record:
+    """A dead order that the next message may try again. It stays in the list of the dead until a
+    sender takes it up, so that none is lost in between. `proven`: no try of ours was stored, or
+    somebody takes the risk that one was."""
+    unstored = proven or not record.uncertain
+    return replace(
+        record,
+        settled=None,
+        not_before=None,
+        tries=0,
+        refusals=0,
+        trying_since=None,
+        alone=False,
+        dropped_at=None,
+        uncertain=not unstored,
+        first_try_at=None if unstored else record.first_try_at,
+    )
+
+
+def dropped(record: Record, now: datetime) -> Record:
+    """A dead order that nobody wants to see any more. A change of the order still tries it."""
+    return replace(record, dropped_at=now)
 
 
 def untouched(record: Record, *, not_before: datetime | None = None, alone: bool = False) -> Record:
@@ -437,6 +484,15 @@ class Ledger:
             before = self._get(record.key)
         raise StorageError("the ledger item is contended")
 
+    def get(self, item_key: str) -> Record | None:
+        """The record as it is, read consistently."""
+        return self._get(item_key)
+
+    def amend(self, record: Record, after: Record, now: datetime) -> Record | None:
+        """Write what somebody decided about a record that nobody is working on; None if it is no
+        longer the one that was looked at."""
+        return self._written(after, record, now)
+
     def last_success(self, shop: str, *, correction: bool) -> datetime | None:
         """When a report or a correction of this shop last succeeded, if one has within 90 days."""
         item = self._store.get(f"shop#{shop}") or {}
@@ -459,8 +515,15 @@ class Ledger:
     def _written(self, record: Record, before: Record | None, now: datetime) -> Record | None:
         """The record as written, None if somebody else wrote in between."""
         kept = DEAD_KEPT if record.status is Status.DEAD else KEPT
+        held = before.reported if before else None
+        first = held is None and record.reported is not None
+        changed = (
+            record.reported is not None and held is not None and not record.reported.says(held)
+        )
         after = replace(
             record,
+            reported_at=now if first else record.reported_at,
+            corrections=record.corrections + (1 if changed else 0),
             version=(before.version if before else 0) + 1,
             updated_at=now,
             expires_at=now + kept,
@@ -482,6 +545,7 @@ def to_item(record: Record) -> dict[str, Any]:
     """The record as the table keeps it; absent values are left out, decimals are texts."""
     item: dict[str, Any] = {
         "id": record.key,
+        "shop_day": shop_day(record.shop, record.event_time[:10]),
         "version": record.version,
         "status": str(record.status),
         "shop": record.shop,
@@ -510,9 +574,12 @@ def to_item(record: Record) -> dict[str, Any]:
         "tries": record.tries,
         "refusals": record.refusals,
         "death": str(record.death) if record.death else None,
-        "dead_shop": record.shop if record.status is Status.DEAD else None,
+        "dead_shop": record.shop if is_listed_as_dead(record) else None,
         "dead_since": _text(record.dead_since),
         "answer": _answer_item(record.answer) if record.answer != Problem() else None,
+        "reported_at": _text(record.reported_at),
+        "corrections": record.corrections or None,
+        "dropped_at": _text(record.dropped_at),
         "updated_at": _text(record.updated_at),
         "expires_at": _seconds(record.expires_at),
     }
@@ -560,6 +627,9 @@ def from_item(item: Mapping[str, Any]) -> Record:
             field_errors=answer.get("field_errors", {}),
             request_id=answer.get("request_id", ""),
         ),
+        reported_at=_moment(item.get("reported_at")),
+        corrections=int(item.get("corrections", 0)),
+        dropped_at=_moment(item.get("dropped_at")),
     )
 
 

@@ -33,7 +33,7 @@ class DynamoStore:
     def get(self, item_key: str) -> Mapping[str, Any] | None:
         answer = self._call("GetItem", {"Key": {"id": {"S": item_key}}, "ConsistentRead": True})
         item = answer.get("Item")
-        return None if item is None else _plain_item(item)
+        return None if item is None else plain_item(item)
 
     def put(self, item: Mapping[str, Any], *, previous: int | None) -> bool:
         parameters: dict[str, Any] = {
@@ -86,9 +86,9 @@ class DynamoStore:
             )
         except AwsError as error:
             if error.code == CONDITION_FAILED:
-                return False, _plain_item(error.body.get("Item", {}))
+                return False, plain_item(error.body.get("Item", {}))
             raise
-        return True, _plain_item(answer["Attributes"])
+        return True, plain_item(answer["Attributes"])
 
     def _call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         parameters["TableName"] = self._table
@@ -111,7 +111,8 @@ def _typed(value: Any) -> dict[str, Any]:
     return {"M": {name: _typed(part) for name, part in value.items()}}
 
 
-def _plain_item(item: Mapping[str, Any]) -> dict[str, Any]:
+def plain_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The item without DynamoDB's types: what `ledger.from_item` takes."""
     return {name: _plain(value) for name, value in item.items()}
 
 

@@ -152,7 +152,7 @@ class Sending:
     def _call(self, tries: Sequence[Try], operation: Callable[[PrisjaktClient], T]) -> T:
         """Make the request if it may go now; raises `HeldError` or `PrisjaktError` otherwise."""
         client = self.ports.prisjakt.using(
-            _credentials(tries[0].shop), partial(self._before, tries)
+            credentials_of(tries[0].shop), partial(self._before, tries)
         )
         try:
             result = operation(client)
@@ -544,8 +544,9 @@ def _shows(client: PrisjaktClient, record: Record) -> bool:
     )
 
 
-def _credentials(shop: Shop) -> Credentials | None:
-    """`create_event` takes no token: a first report needs none, and must not wait for one."""
+def credentials_of(shop: Shop) -> Credentials | None:
+    """How the shop shows who it is, if it has something to show. `create_event` takes no token: a
+    first report needs none, and must not wait for one."""
     if shop.prisjakt_client_id is None:
         return None
     kind = HeaderPair if shop.prisjakt_auth is Auth.HEADERS else OAuth
