@@ -8,7 +8,7 @@ SAM := SAM_CLI_TELEMETRY=0 $(BIN)/uv tool run --python $(BIN)/python --from aws-
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test simulate check snippet test-snippet sizes load build test-artifacts validate bench picture lock hooks deploy clean
+.PHONY: help setup demo local test simulate check snippet test-snippet sizes load build test-artifacts test-wheel validate bench bench-orders picture lock hooks deploy clean
 
 help: ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -65,11 +65,21 @@ build: setup ## Build both functions for Lambda, without Docker.
 test-artifacts: build ## Test what `make build` made.
 	SAM_BUILD=.aws-sam/build $(BIN)/pytest tests/test_artifacts.py
 
+test-wheel: setup ## Install the wheel by itself and run the demo from it. Fetches its dependencies.
+	rm -rf build/wheel
+	$(BIN)/uv build --quiet --wheel --no-build-isolation --out-dir build/wheel
+	$(BIN)/python -m venv build/wheel/venv
+	$(BIN)/uv pip install --quiet --python build/wheel/venv/bin/python --constraint requirements/dev.txt "$$(echo build/wheel/*.whl)[local]"
+	cd build/wheel && XDG_CACHE_HOME=$$PWD/cache venv/bin/prisjakt-relay demo
+
 validate: setup ## What SAM itself says of the template.
 	$(SAM) validate --lint
 
 bench: setup ## Measure the receiver's start beside a textbook receiver's.
 	$(BIN)/python tests/benchmark/start.py
+
+bench-orders: setup ## Time `report` and `dead list` over 100,000 orders. Needs Linux.
+	$(BIN)/python -m tests.benchmark.many_orders
 
 picture: setup ## Draw the README's pictures anew. Needs Chromium.
 	@$(BIN)/python -m prisjakt_relay.local.picture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,9 +11,10 @@ import pytest
 
 from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.local.deliveries import Delivery, load_all
-from prisjakt_relay.local.system import sample_shops
+from prisjakt_relay.local.system import LocalSystem, sample_shops
 from prisjakt_relay.shop import Shop, from_document
 
+LOCAL_PORT = 20_001 + os.getpid() % 4_000 * 3  # two runs at the same time do not meet
 NOW = datetime(2026, 11, 21, 0, 0, tzinfo=UTC)  # every sample delivery is a little older
 
 
@@ -40,4 +42,11 @@ def embedded_aws() -> Iterator[EmbeddedAws]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with EmbeddedAws(port) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def local_system() -> Iterator[LocalSystem]:
+    """The whole system, shared by all tests of the command line: each makes the shops it uses."""
+    with LocalSystem(port=LOCAL_PORT, shops=sample_shops(), time_scale=0.05) as running:
         yield running

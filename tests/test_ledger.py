@@ -530,6 +530,22 @@ def test_a_dropped_order_leaves_the_list_and_a_change_of_the_order_still_tries_i
     assert to_item(bury(changed))["dead_shop"] == record.shop
 
 
+def test_an_order_that_was_resent_and_then_dropped_is_not_reported_by_the_message_under_way() -> (
+    None
+):
+    record = rules.dropped(rules.resent(settled(message(1), bury)), START)
+
+    assert claim(record, message(1)).outcome is Outcome.DUPLICATE
+
+
+def test_a_dead_order_that_turns_out_to_be_at_prisjakt_can_be_corrected() -> None:
+    record, now = expired(stored=True)
+
+    there = rules.reported(record, record.wanted, certain=False)
+
+    assert granted(claim(there, message(2, "5.00"), now=now, corrects=True)).wanted.amount == 5
+
+
 def test_a_decision_about_another_version_than_the_one_looked_at_is_refused() -> None:
     store = MemoryStore()
     ledger = Ledger(store)

@@ -31,7 +31,13 @@ from typing import Any, ClassVar
 
 
 class RelayError(Exception):
-    """The root: catching it catches everything that the relay raises on purpose."""
+    """The root: catching it catches everything that the relay raises on purpose.
+
+    `exit_code` is what the command line ends with: 2 for what the caller can mend, 3 for what may
+    work later.
+    """
+
+    exit_code: ClassVar[int] = 2
 
 
 class SetupError(RelayError):
@@ -97,6 +103,8 @@ class UnavailableError(RequestError):
 class StorageError(RelayError):
     """An AWS call that failed for now."""
 
+    exit_code = 3
+
 
 class AwsError(StorageError):
     """AWS answered with an error; `code` is its word for it, e.g. `ThrottlingException`.
@@ -113,6 +121,8 @@ class AwsError(StorageError):
 class HeldError(RelayError):
     """A request that may not go now, for a `cause`; `until` is the moment from which it may, where
     it has to wait its turn."""
+
+    exit_code = 3
 
     def __init__(self, cause: str, until: datetime | None = None) -> None:
         super().__init__(cause)
@@ -133,6 +143,8 @@ class Problem:
 
 class PrisjaktError(RelayError):
     """Prisjakt did not do what was asked."""
+
+    exit_code = 3
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.status or 'no answer'}: {problem.title}")

@@ -294,7 +294,13 @@ def _back_to_reported(record: Record) -> Record:
 
 def reported(record: Record, sent: Facts, *, certain: bool) -> Record:
     return replace(
-        _released(record), status=Status.REPORTED, settled=sent, reported=sent, certain=certain
+        _released(record),
+        status=Status.REPORTED,
+        settled=sent,
+        reported=sent,
+        certain=certain,
+        death=None,
+        dead_since=None,
     )
 
 
@@ -389,7 +395,7 @@ def resent(record: Record, *, proven: bool = False) -> Record:
 
 def dropped(record: Record, now: datetime) -> Record:
     """A dead order that nobody wants to see any more. A change of the order still tries it."""
-    return replace(record, dropped_at=now)
+    return replace(record, settled=record.settled or record.wanted, dropped_at=now)
 
 
 def untouched(record: Record, *, not_before: datetime | None = None, alone: bool = False) -> Record:

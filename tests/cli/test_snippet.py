@@ -10,11 +10,14 @@ from pathlib import Path
 
 import brotli
 import pytest
+from tests.cli.calling import local
 from typer.testing import CliRunner, Result
 
 from prisjakt_relay.cli.app import app
+from prisjakt_relay.cli.options import Where
 from prisjakt_relay.errors import SetupError
 from prisjakt_relay.local import project
+from prisjakt_relay.local.system import LocalSystem, sample_shops
 
 SNIPPET = project.root() / "snippet"
 VERSION = json.loads((SNIPPET / "package.json").read_text("utf-8"))["version"]
@@ -131,3 +134,30 @@ def test_the_plugin_carries_the_same_script() -> None:
     copy = SNIPPET / "woocommerce" / "prisjakt-relay" / "assets" / "capture.js"
 
     assert copy.read_bytes() == CAPTURE.read_bytes()
+
+
+def test_a_shops_name_gives_the_tag_of_its_platform(local_system: LocalSystem) -> None:
+    shopify = sample_shops()["demo-shopify"]
+    local_system.aws.put_shop("tagged", shopify | {"mode": "off"})
+
+    called = local("snippet", "tagged")
+
+    assert (called.code, called.err) == (0, "")
+    assert called.out == printed("shopify")
+    local_system.aws.client("secretsmanager").delete_secret(
+        SecretId="local/shops/tagged", ForceDeleteWithoutRecovery=True
+    )
+
+
+@pytest.mark.usefixtures("local_system")
+def test_a_name_of_no_shop_names_what_there_is() -> None:
+    called = local("snippet", "shoppify")
+
+    assert called.code == 2
+    assert "shoppify is none of shopify, woocommerce, other, and as a shop: " in called.err
+
+
+def test_what_runs_the_shop_is_known_without_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Where, "stack", lambda _: pytest.fail("AWS was asked"))
+
+    assert printed("woocommerce") == printed("other") == printed()

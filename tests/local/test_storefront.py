@@ -74,11 +74,10 @@ class Demo:
     """A storefront with everything around it faked, and a browser's view of it."""
 
     def __init__(self, shops: dict[str, Any] | None = None, *, simulated: bool = True) -> None:
-        shops = sample_shops() if shops is None else shops
-        self.relay = Relay(shops)
+        self.relay = Relay(sample_shops() if shops is None else shops)
         self.model = PrisjaktModel(clock=lambda: NOW, new_id=lambda: "id-1") if simulated else None
         self.state = Storefront(
-            shops,
+            lambda: self.relay.shops,
             deliver=self.relay,
             model=self.model,
             prisjakt_url="https://someone:secret@prisjakt.example/click-conversion?key=secret",
@@ -490,9 +489,50 @@ def test_without_a_shop_of_the_platform_the_page_says_how_to_get_one() -> None:
     for path in ("/woocommerce/", "/woocommerce/product/kopp", "/woocommerce/checkout"):
         answer = demo.browser.get(path)
         assert answer.status_code == 404
-        assert '"platform": "woocommerce"' in answer.text
+        assert "shop add my-shop --platform woocommerce --local" in answer.text
     assert "no WooCommerce shop" in demo.browser.get("/").text
     assert demo.browser.get("/shopify/").status_code == 200
+
+
+@HOUSES
+def test_a_shop_added_later_takes_over_and_orders_keep_their_own(house: House) -> None:
+    """Its document is asked for with every page; an earlier order is paid at the earlier shop."""
+    document = sample_shops()[f"demo-{house.platform}"]
+    demo = Demo({"first": document})
+    earlier = demo.buy(house, house.products[0].id, payment="later")
+
+    demo.relay.shops = {"second": from_document(document)} | demo.relay.shops
+    assert "<code>second</code>" in demo.browser.get(house.root).text
+    demo.buy(house, house.products[0].id)
+    demo.browser.post(f"/orders/{earlier.rsplit('/', 1)[1]}/pay")
+
+    assert [webhook.path.rsplit("/", 1)[1] for webhook in demo.relay.sent] == [
+        "first",
+        "second",
+        "first",
+    ]
+
+
+@HOUSES
+def test_an_order_of_a_shop_that_was_removed_is_told_to_nobody(house: House) -> None:
+    demo = Demo({"first": sample_shops()[f"demo-{house.platform}"]})
+    thanks = demo.buy(house, house.products[0].id, payment="later")
+
+    demo.relay.shops = {}
+    answer = demo.browser.post(f"/orders/{thanks.rsplit('/', 1)[1]}/pay")
+
+    assert answer.status_code == 303
+    assert demo.state_of(thanks)["paid"] is True
+    assert len(demo.relay.sent) == 1
+
+
+def test_the_hall_says_for_whom_each_shop_sells_and_how_to_add_one(demo: Demo) -> None:
+    page = demo.browser.get("/").text
+
+    for name in ("demo-shopify", "demo-woocommerce"):
+        assert f"<code>{name}</code>" in page
+    assert "prisjakt-relay shop add my-shop --local --port 80" in page
+    assert "any client id with any secret" in " ".join(page.split())
 
 
 @HOUSES

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from prisjakt_relay import __version__
-from prisjakt_relay.cli import local, snippet
-from prisjakt_relay.errors import RelayError
+from prisjakt_relay.cli import check, dead, local, order, prisjakt, report, shop, snippet, uninstall
+from prisjakt_relay.errors import RelayError, StorageError
+
+NAME = "prisjakt-relay"
+INTERRUPTED = 130
+READER_GONE = 141  # as a shell tells a program that wrote into a closed pipe
+
+_UsageError: Any = typer.BadParameter.__base__  # typer names its own copy of click's no other way
 
 app = typer.Typer(
-    name="prisjakt-relay",
+    name=NAME,
     help="Reports the purchases that came from Prisjakt, exactly once.",
+    epilog=(
+        "Exit codes: 0 done, 1 not as it should be, 2 wrong call or set-up, "
+        "3 AWS or Prisjakt does not answer, 130 interrupted, 141 the reader of a pipe has gone."
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+check.add_commands(app)
+dead.add_commands(app)
 local.add_commands(app)
+order.add_commands(app)
+prisjakt.add_commands(app)
+report.add_commands(app)
+shop.add_commands(app)
 snippet.add_commands(app)
+uninstall.add_commands(app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -39,12 +59,66 @@ def options(
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 not as it should be, 2 wrong call or set-up, 130 interrupted."""
+    """The program. Whatever goes wrong is one sentence on standard error, and an exit code."""
+    sys.exit(run(lambda: app(prog_name=NAME, standalone_mode=False)))
+
+
+def run(command: Callable[[], object]) -> int:
+    """The exit code of a command; its error, if any, is told."""
     try:
-        app()
-    except RelayError as error:
-        text = Text.assemble(("error: ", "red"), str(error))
-        Console(stderr=True).print(text, soft_wrap=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        code = command()
+        if code == INTERRUPTED:  # typer's own word for Ctrl-C
+            raise KeyboardInterrupt
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_gone()
+    except SystemExit as end:  # rich and typer end with 1 where the reader has gone
+        if isinstance(end.__context__, BrokenPipeError):
+            return _reader_gone()
+        raise
+    except (KeyboardInterrupt, typer.Abort):
+        _tell("interrupted: run it again to go on")
+        return INTERRUPTED
+    except Exception as error:
+        text, exit_code = _expected(error)
+        if text is None:
+            raise
+        if text:
+            _tell(text)
+        return exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _expected(error: Exception) -> tuple[str | None, int]:
+    """What to say of an error, and the exit code; None for a defect."""
+    if isinstance(error, _UsageError):
+        context = error.ctx
+        if not error.format_message():  # called without arguments: its help is on the screen
+            return "", 2
+        help_ = f"; `{context.command_path} --help` shows how" if context else ""
+        text = error.format_message().replace("Value error, ", "").rstrip(".")
+        return text + help_, 2
+    if "botocore" in sys.modules:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        from prisjakt_relay.operations.aws_errors import told
+
+        if isinstance(error, BotoCoreError | ClientError | StorageError):
+            error = told(error)
+    if isinstance(error, RelayError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}", 2
+    return None, 1
+
+
+def _reader_gone() -> int:
+    """Nobody reads any more: not even the interpreter's last flush may complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return READER_GONE
+
+
+def _tell(text: str) -> None:
+    Console(stderr=True).print(
+        Text.assemble(("error: ", "red"), text), soft_wrap=True, highlight=False
+    )

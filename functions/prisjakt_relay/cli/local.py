@@ -8,12 +8,19 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
 
+from prisjakt_relay.cli.options import LOCAL_PORT, local_options
+from prisjakt_relay.cli.output import err, hint, print_json
 from prisjakt_relay.errors import SetupError
+
+if TYPE_CHECKING:
+    from prisjakt_relay.local.system import LocalSystem
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -29,9 +36,13 @@ def local(
             max=65533,
             help="First of three free ports: webhooks, Prisjakt, AWS.",
         ),
-    ] = 8787,
+    ] = LOCAL_PORT,
     prisjakt_url: Annotated[
-        str | None, typer.Option(help="Base address of another Prisjakt; default: a simulated one.")
+        str | None,
+        typer.Option(
+            help="Base address of another Prisjakt; default: a simulated one, which has every "
+            "pixel, and takes any client id with any secret."
+        ),
     ] = None,
     shops: Annotated[
         Path | None,
@@ -51,41 +62,94 @@ def local(
 
     Example: prisjakt-relay local --port 8787 --shops shops.json
     """
+    from prisjakt_relay.local.project import require_local_extra
+
+    require_local_extra()
     from prisjakt_relay.local.system import LocalSystem, read_shops, sample_shops
 
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    for number in _ENDING:
+        signal.signal(number, signal.default_int_handler)  # while it starts: stop starting
     documents = read_shops(_text(shops)) if shops else sample_shops()
-    with Console(stderr=True).status("Building the functions, starting AWS on this machine…"):
+    lines = _Lines(as_json=as_json)
+    with err().status("Building the functions, starting AWS on this machine…"):
         system = LocalSystem(
             port=port,
             shops=documents,
             prisjakt_url=prisjakt_url,
             time_scale=time_scale,
-            on_line=_json_line if as_json else _text_line,
+            on_line=lines.write,
         )
     with system:
-        _out(f"ready {system.address}")
-        stop.wait()
+        for number in _ENDING:
+            signal.signal(number, lambda *_: lines.ended.set())
+        if sys.stderr.isatty():
+            hint(_invitation(system, port))
+        lines.print(f"ready {system.address}")
+        lines.ended.wait()
+    if lines.reader_is_gone:
+        raise BrokenPipeError
 
 
 def demo(
     port: Annotated[
         int, typer.Option(min=1024, max=65533, help="First of three free ports.")
-    ] = 8787,
+    ] = LOCAL_PORT,
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
 ) -> None:
     """Send the sample deliveries through the real system and show what Prisjakt received.
 
     Example: prisjakt-relay demo
     """
+    from prisjakt_relay.local.project import require_local_extra
+
+    require_local_extra()
     from prisjakt_relay.local.demo import run
 
     result = run(port, Console(quiet=as_json))
     if as_json:
-        print(json.dumps(result.to_json(), indent=2))
+        print_json(result.to_json())
     raise typer.Exit(0 if result.is_right else 1)
+
+
+class _Lines:
+    """Lines on standard output, from any thread, until it ends or nobody reads any more."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.ended = Event()
+        self.reader_is_gone = False
+        self._as_json = as_json
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """A line of the functions' logs."""
+        if self._as_json:
+            self.print(json.dumps({k: v for k, v in line.items() if k != "_aws"}))
+        else:
+            self.print(_readable(line))
+
+    def print(self, text: str) -> None:
+        if self.reader_is_gone:
+            return
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            self.reader_is_gone = True
+            self.ended.set()
+
+
+def _invitation(system: LocalSystem, port: int) -> str:
+    options = local_options(port)
+    prisjakt = (
+        f"The simulated Prisjakt has every pixel, and takes any client id with any secret: "
+        f"{system.prisjakt_url}"
+        if system.model
+        else f"Reports go to {system.prisjakt_url}"
+    )
+    return (
+        f"Two shops to buy in: {system.address}/\n"
+        f"A shop of your own: prisjakt-relay shop add my-shop {options}\n"
+        f"{prisjakt}\n"
+        "Ctrl-C ends it, and nothing stays."
+    )
 
 
 def _text(path: Path) -> str:
@@ -95,11 +159,7 @@ def _text(path: Path) -> str:
         raise SetupError(f"--shops {path}: {error}") from None
 
 
-def _json_line(line: Mapping[str, Any]) -> None:
-    _out(json.dumps({k: v for k, v in line.items() if k != "_aws"}))
-
-
-def _text_line(line: Mapping[str, Any]) -> None:
+def _readable(line: Mapping[str, Any]) -> str:
     parts = [
         line["timestamp"][11:23],
         f"{line['service']:<8}",
@@ -109,12 +169,4 @@ def _text_line(line: Mapping[str, Any]) -> None:
         line.get("reason") or line.get("cause") or "",
         line.get("problem", ""),
     ]
-    _out("  ".join(str(part) for part in parts if part))
-
-
-def _out(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        sys.stderr.close()
-        signal.raise_signal(signal.SIGTERM)
+    return "  ".join(str(part) for part in parts if part)

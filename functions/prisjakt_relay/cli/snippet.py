@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 import sys
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from prisjakt_relay.cli.options import Json, Where, on_stack_if_needed
+from prisjakt_relay.cli.output import hint, print_json
 from prisjakt_relay.errors import SetupError
 from prisjakt_relay.local import project
 from prisjakt_relay.local.built_snippet import built, parts
@@ -33,25 +33,21 @@ class Consent(StrEnum):
     NONE = "none"
 
 
-_HINTS: Final = {
-    System.SHOPIFY: (
-        "Theme code editor: add a snippet called prisjakt-relay, paste this into it, and put "
-        "{% render 'prisjakt-relay' %} before </head> in layout/theme.liquid."
-    ),
-    System.WOOCOMMERCE: (
-        "The plugin in snippet/woocommerce/prisjakt-relay does this and puts the id on the order. "
-        "Without it, paste this into the head of every page, and see docs/snippet.md for the order."
-    ),
-    System.OTHER: "Paste this into the head of every page, before what fills in forms.",
-}
-
-
 def add_commands(app: typer.Typer) -> None:
     app.command()(snippet)
 
 
+@on_stack_if_needed
 def snippet(
-    system: Annotated[System, typer.Argument(help="What runs the shop.")] = System.OTHER,
+    where: Where,
+    shop: Annotated[
+        str,
+        typer.Argument(
+            metavar="SHOP",
+            help="A shop's name, or what runs the shop, which needs no AWS: "
+            f"{', '.join(System)} (anything else).",
+        ),
+    ] = System.OTHER,
     consent: Annotated[
         Consent, typer.Option(help="'none' stores the click id at once: the shop's own decision.")
     ] = Consent.REQUIRED,
@@ -62,12 +58,13 @@ def snippet(
             "default: the script inline, which needs no request."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The tag and its parts as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Print the tag that keeps the click id until the order.
 
     Example: prisjakt-relay snippet shopify > prisjakt-relay.liquid
     """
+    system = System(shop) if shop in set(System) else _system_of(shop, where)
     texts = scripts(system)
     tag = _tag(system, consent, src, texts)
     if as_json:
@@ -75,15 +72,35 @@ def snippet(
             name: {"bytes": len(text.encode()), "integrity": integrity(text)}
             for name, text in texts.items()
         }
-        print(
-            json.dumps({"system": system, "consent": consent, "tag": tag, "files": files}, indent=2)
-        )
+        print_json({"system": system, "consent": consent, "tag": tag, "files": files})
         return
-    print(tag)
+    sys.stdout.write(f"{tag}\n")
     if sys.stdout.isatty():
-        Console(stderr=True).print(
-            _HINTS[system], style="dim", soft_wrap=True, highlight=False, markup=False
+        hint(_where_to_put(system))
+
+
+def _system_of(name: str, where: Where) -> System:
+    from prisjakt_relay.operations import shops
+
+    try:
+        return System(shops.shop(where.stack(), name).platform)
+    except SetupError as error:
+        raise SetupError(f"{name} is none of {', '.join(System)}, and as a shop: {error}") from None
+
+
+def _where_to_put(system: System) -> str:
+    if system is System.SHOPIFY:
+        return (
+            "Theme code editor: add a snippet called prisjakt-relay, paste this into it, and put "
+            "{% render 'prisjakt-relay' %} before </head> in layout/theme.liquid."
         )
+    if system is System.WOOCOMMERCE:
+        return (
+            f"The plugin in {project.root() / 'snippet/woocommerce/prisjakt-relay'} does this and "
+            "puts the id on the order. Without it, paste this into the head of every page, and see "
+            "docs/snippet.md for the order."
+        )
+    return "Paste this into the head of every page, before what fills in forms."
 
 
 def scripts(system: System) -> dict[str, str]:

@@ -12,22 +12,26 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from uv import find_uv_bin
+
 from prisjakt_relay.errors import SetupError
 from prisjakt_relay.local import project
 
 FUNCTIONS: Final = ("ReceiverFunction", "SenderFunction")
 
+_RECIPE: Final = ("functions/Makefile", "requirements/receiver.txt", "requirements/sender.txt")
+_NEVER_DEPLOYED: Final = ("cli", "local", "operations")
+
 
 def build() -> dict[str, Path]:
     """Folder by logical id. Built anew when a source or a locked requirement has changed."""
-    root = project.root()
-    kept = root / "build" / "local"
-    folder = kept / _digest(root)
+    kept = project.cache() / "local"
+    folder = kept / _digest()
     if not folder.is_dir():
         kept.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept) as scratch:
             for function in FUNCTIONS:
-                _make(root, function, Path(scratch) / "artifacts" / function)
+                _make(function, Path(scratch) / "artifacts" / function)
             try:
                 (Path(scratch) / "artifacts").rename(folder)
             except OSError:
@@ -39,24 +43,34 @@ def build() -> dict[str, Path]:
     return {function: folder / function for function in FUNCTIONS}
 
 
-def _digest(root: Path) -> str:
+def _digest() -> str:
     digest = hashlib.sha256(f"{sys.version} {platform.machine()}".encode())
-    sources = [*(root / "functions").rglob("*.py"), *(root / "requirements").glob("*.txt")]
-    for source in sorted([*sources, root / "functions" / "Makefile"]):
-        digest.update(f"{source.relative_to(root)}\0".encode())
-        digest.update(source.read_bytes())
+    for base, files in ((project.root(), _RECIPE), (project.package(), _deployed())):
+        for file in files:
+            digest.update(f"{file}\0".encode())
+            digest.update((base / file).read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _make(root: Path, function: str, target: Path) -> None:
-    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+def _deployed() -> list[Path]:
+    """What the recipe may take of the package."""
+    package = project.package()
+    files = sorted(file.relative_to(package) for file in package.rglob("*.py"))
+    return [file for file in files if file.parts[0] not in _NEVER_DEPLOYED]
+
+
+def _make(function: str, target: Path) -> None:
+    root = project.root()
     command = [
         "make",
         "--silent",
         f"build-{function}",
         f"ARTIFACTS_DIR={target}",
+        f"ROOT={root}",
+        f"SOURCE={project.package()}",
+        f"UV={find_uv_bin()}",
         f"PYTHON={sys.executable}",
-        f"PYTHON_VERSION={minor}",
+        f"PYTHON_VERSION={sys.version_info.major}.{sys.version_info.minor}",
         "PLATFORM=",
     ]
     environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")}

@@ -85,12 +85,19 @@ def create_storefront(storefront: Storefront) -> Flask:
     _add_shopify(app, storefront)
     _add_woocommerce(app, storefront)
 
+    @app.context_processor
+    def options() -> dict[str, str]:
+        """How the command line finds this system."""
+        port = request.environ.get("SERVER_PORT")
+        return {"local_options": "--local" if port == "8787" else f"--local --port {port}"}
+
     @app.before_request
     def require_shop() -> tuple[str, int] | None:
         house = HOUSES.get(request.path.split("/")[1])
         if house is None or storefront.relay_shop(house) is not None:
             return None
-        return render_template("missing.html", house=house), 404
+        page = render_template("missing.html", house=house, elsewhere=storefront.elsewhere)
+        return page, 404
 
     @app.after_request
     def secure(response: Response) -> Response:

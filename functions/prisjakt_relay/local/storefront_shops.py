@@ -26,7 +26,7 @@ from prisjakt_relay.local import storefront_orders as orders
 from prisjakt_relay.local.deliveries import Delivery
 from prisjakt_relay.local.prisjakt_model import Event, PrisjaktModel
 from prisjakt_relay.local.storefront_orders import Line, Product, Purchase, Webhook
-from prisjakt_relay.shop import Shop, from_document
+from prisjakt_relay.shop import Shop
 
 KEPT: Final = 1_000  # carts, visits and orders, each
 LINES_SHOWN: Final = 50
@@ -223,13 +223,14 @@ class Placed:
 class Storefront:
     """The state of both shops, and what was seen of the relay and of Prisjakt.
 
-    `shops` are the relay's; each house sells for the first of its platform. `later` runs what a
-    visitor does not wait for: a shop system sends its webhooks after the thank-you page.
+    `shops` gives the relay's as they are now; each house sells for the first of its platform.
+    `later` runs what a visitor does not wait for: a shop system sends its webhooks after the
+    thank-you page.
     """
 
     def __init__(
         self,
-        shops: Mapping[str, Mapping[str, Any]],
+        shops: Callable[[], Mapping[str, Shop]],
         *,
         deliver: Deliver,
         model: PrisjaktModel | None,
@@ -238,7 +239,7 @@ class Storefront:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         random: Random | None = None,
     ) -> None:
-        self._relay_shops = {name: from_document(document) for name, document in shops.items()}
+        self._relay_shops = shops
         self._deliver = deliver
         self._model = model
         self._prisjakt_url = prisjakt_url
@@ -268,7 +269,7 @@ class Storefront:
 
     def relay_shop(self, house: House) -> tuple[str, Shop] | None:
         """Whose webhooks a house sends, if the relay has a shop of its platform."""
-        for name, shop in self._relay_shops.items():
+        for name, shop in self._relay_shops().items():
             if shop.platform == house.platform:
                 return name, shop
         return None
@@ -334,7 +335,7 @@ class Storefront:
                 landing_site=landing_site,
             )
             click_id = cart.attributes.get("pjclid", "")
-            return self._place(SHOPIFY, cart, purchase, document, click_id)
+            return self._place(SHOPIFY, found[0], cart, purchase, document, click_id)
 
     def place_at_woocommerce(
         self, cart: Cart, candidates: Iterable[str], *, consent: bool, paid: bool
@@ -357,7 +358,7 @@ class Storefront:
                 click_id=click_id,
                 session_entry=cart.entry if consent and cart.entry else None,
             )
-            return self._place(WOOCOMMERCE, cart, purchase, document, click_id or "")
+            return self._place(WOOCOMMERCE, found[0], cart, purchase, document, click_id or "")
 
     def _purchase(
         self, house: House, cart: Cart, first_id: int, ids: int, *, paid: bool
@@ -379,16 +380,16 @@ class Storefront:
     def _place(
         self,
         house: House,
+        shop_name: str,
         cart: Cart,
         purchase: Purchase,
         document: dict[str, Any],
         click_id: str,
     ) -> Placed:
         """Keep the order, empty its cart, tell the relay."""
-        found = self.relay_shop(house)
         placed = Placed(
             house=house,
-            shop_name=found[0] if found else "",
+            shop_name=shop_name,
             purchase=purchase,
             document=document,
             click_id=click_id,
@@ -429,14 +430,14 @@ class Storefront:
             self._tell(placed, placed.house.cancelled)
 
     def _tell(self, placed: Placed, topic: str) -> None:
-        found = self.relay_shop(placed.house)
-        if found is None:
+        shop = self._relay_shops().get(placed.shop_name)
+        if shop is None:  # removed since the order was placed
             return
         webhook = orders.webhook(
             self._samples[placed.house.platform],
             placed.document,
-            shop_name=found[0],
-            shop=found[1],
+            shop_name=placed.shop_name,
+            shop=shop,
             topic=topic,
             now=self._clock(),
             random=self._random,
@@ -479,7 +480,7 @@ class Storefront:
             }
 
     def _held_of(self, placed: Placed) -> list[dict[str, object]]:
-        shop = self._relay_shops.get(placed.shop_name)
+        shop = self._relay_shops().get(placed.shop_name)
         if self._model is None or shop is None or not placed.reference:
             return []
         return [
@@ -513,7 +514,7 @@ class Storefront:
     def _row(self, event: Event) -> dict[str, object]:
         names = [
             name
-            for name, shop in self._relay_shops.items()
+            for name, shop in self._relay_shops().items()
             if shop.pixel_id.lower() == event.pixel_id.lower()
         ]
         reference = event.external_event_id or ""

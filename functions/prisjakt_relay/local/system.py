@@ -6,11 +6,14 @@ import json
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
 
 from prisjakt_relay.errors import SetupError, ShopDocumentError
 from prisjakt_relay.local import artifacts, project
@@ -18,6 +21,7 @@ from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.local.front import Front
 from prisjakt_relay.local.prisjakt_model import TOKEN_PATH, PrisjaktModel
 from prisjakt_relay.local.prisjakt_server import create_app, serve
+from prisjakt_relay.local.relay_shops import RelayShops
 from prisjakt_relay.local.storefront import create_storefront
 from prisjakt_relay.local.storefront_shops import Storefront, deliver_to
 from prisjakt_relay.prisjakt.auth import TOKEN_URL
@@ -99,7 +103,7 @@ class LocalSystem:
                 time_scale=time_scale,
             )
             storefront = Storefront(
-                shops,
+                RelayShops(self.aws.client("secretsmanager"), shops),
                 deliver=deliver_to(self.address),
                 model=self.model,
                 prisjakt_url=prisjakt_url,
@@ -126,9 +130,15 @@ class LocalSystem:
 
     def _follow(self, *listeners: Callable[[Line], None]) -> None:
         groups = [self.outputs["ReceiverLogGroup"], self.outputs["SenderLogGroup"]]
-        thread = Thread(target=self._read_logs, args=(groups, listeners), name="logs", daemon=True)
+        thread = Thread(
+            target=self._read_logs_while_there, args=(groups, listeners), name="logs", daemon=True
+        )
         thread.start()
         self._closers.append(lambda: thread.join(5))
+
+    def _read_logs_while_there(self, *where: Any) -> None:
+        with suppress(ClientError):  # a stack that was deleted has no logs
+            self._read_logs(*where)
 
     def _read_logs(self, groups: list[str], listeners: Iterable[Callable[[Line], None]]) -> None:
         logs = self.aws.client("logs")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -34,7 +34,9 @@ from prisjakt_relay.queues import LONGEST_WAIT as LONGEST_HIDDEN
 from prisjakt_relay.queues import ConversionQueue, Message
 from prisjakt_relay.rate_limit import RateLimit
 from prisjakt_relay.shop import Auth, Shop, Shops
-from prisjakt_relay.telemetry import Emit
+
+if TYPE_CHECKING:
+    from prisjakt_relay.telemetry import Emit  # whose logger the command line does without
 
 FIRST_WAIT: Final = 30.0
 SLOW_WAIT: Final = 300.0  # for what only the shop can mend
@@ -234,7 +236,7 @@ class Sending:
             if (known := self._no_batches.get(one.shop.client)) is not None:
                 raise known
             if ledger.needs_proof(record, self.ports.clock()):
-                if not self._call([one], lambda client: _shows(client, record)):
+                if not self._call([one], lambda client: shows(client, record)):
                     gone = ledger.not_correctable
                     if sent.void and not ledger.is_at_prisjakt(record):
                         gone = ledger.nothing_to_report
@@ -534,7 +536,7 @@ def _event(record: Record) -> PurchaseEvent:
     )
 
 
-def _shows(client: PrisjaktClient, record: Record) -> bool:
+def shows(client: PrisjaktClient, record: Record) -> bool:
     """Whether Prisjakt holds the event: same reference, same click, about the same time."""
     moment = datetime.fromisoformat(record.event_time)
     click_id = record.click_id.partition("_")[0].lower()

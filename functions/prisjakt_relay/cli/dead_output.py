@@ -1,0 +1,390 @@
+"""How dead orders look, for people and machines, and how work on many of them is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, Final, Protocol
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from prisjakt_relay.cli import output
+from prisjakt_relay.conversion import Conversion
+from prisjakt_relay.errors import RelayError, SetupError
+from prisjakt_relay.ledger import Record
+from prisjakt_relay.operations import dead_orders
+from prisjakt_relay.operations.dead_orders import (
+    LEFT,
+    UNDONE,
+    Dead,
+    Found,
+    Letter,
+    Plan,
+    Reason,
+    Result,
+    Selection,
+    Step,
+    find,
+    ids,
+    is_resent,
+    known_records,
+    reason_of,
+    since,
+)
+from prisjakt_relay.operations.stack import Stack
+
+SHOWN: Final = 20  # of a dry run, for people
+_AT_ONCE: Final = 500  # rows of a table: it is in memory until it is printed
+
+_WHAT_TO_DO: Final = {
+    Reason.REJECTED: (
+        "Prisjakt found the event itself wrong, see its answer. Mend that (the currency or amount "
+        "choice of the shop, say), then resend; or drop it."
+    ),
+    Reason.REFUSED: (
+        "Prisjakt took other orders of this shop, but not this one: most likely the click id is "
+        "forged or another shop's: drop it. If the pixel was wrong: mend the shop, then resend."
+    ),
+    Reason.EXPIRED: (
+        "It was not reported within 29 days of the first try, and Prisjakt forgets ids after 30."
+    ),
+    Reason.UNDELIVERED: (
+        "Its message crashed the sender again and again, or its shop was unknown for 29 days. See "
+        "the sender's log or add the shop, then resend; or drop it."
+    ),
+    Reason.UNREADABLE: "Nobody can read the message. Drop it.",
+}
+
+_RESENDABLE: Final = {
+    Step.RESEND: "yes",
+    Step.READ_FIRST: "yes, looks first",
+    Step.NEEDS_PROOF: "--force",
+    Step.NO_SHOP: "no shop",
+    Step.UNREADABLE: "no",
+}
+_STEPS: Final = {
+    Step.RESEND: "resend",
+    Step.READ_FIRST: "look, then resend",
+    Step.DROP: "drop",
+    Step.NEEDS_PROOF: "leave: no proof",
+    Step.NO_SHOP: "leave: no shop",
+    Step.UNREADABLE: "leave: unreadable",
+}
+_RESULTS: Final = {
+    Result.SENT: "put on the queue",
+    Result.AT_PRISJAKT: "at Prisjakt already",
+    Result.DROPPED: "dropped",
+    Result.CHANGED: "left: changed meanwhile",
+    Result.NOT_READ: "left: Prisjakt could not be asked",
+}
+
+
+class _Work(Protocol):
+    def plan(self, dead: Dead) -> Plan: ...
+
+    def do(self, dead: Dead) -> tuple[Result, str]: ...
+
+
+def carry_out(
+    stack: Stack,
+    chosen: Selection,
+    work: _Work,
+    verb: str,
+    *,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Show what would be done, ask, do it, and say what came of it."""
+    found = find(stack, chosen)
+    listed = list(found.dead)
+    plans = [work.plan(dead) for dead in [*listed, *_unlisted(stack, chosen, listed, verb)]]
+    to_do = [plan for plan in plans if plan.step not in LEFT]
+    if not (as_json and (yes or dry_run)):
+        _print_plans(plans, verb, output.err() if as_json else output.out())
+    done = _Done(as_json=as_json)
+    if to_do and not dry_run:
+        question = f"{verb.capitalize()} {len(to_do)} of these {len(plans)}?"
+        if not output.confirmed(question, yes=yes):
+            raise typer.Exit(1)
+        with done.telling(len(to_do)):
+            dead_orders.carry_out(stack, to_do, work.do, done.note)
+    if as_json:
+        output.print_json({"dry_run": dry_run, "orders": [done.as_json(plan) for plan in plans]})
+    _tell_more(found)
+    if not dry_run and (len(to_do) < len(plans) or done.undone):
+        raise typer.Exit(1)
+
+
+def _unlisted(
+    stack: Stack, chosen: Selection, listed: Iterable[Dead], verb: str
+) -> Iterator[Record]:
+    """Orders that were named and dropped before, if they are to be resent. Why others that were
+    named are not listed is told: in a repeat that is well, but some may never have been there."""
+    missing = chosen.order_ids - {each for dead in listed for each in ids(dead)}
+    for order in sorted(missing):
+        known = known_records(stack, str(chosen.shop), order)
+        if not known:
+            raise SetupError(
+                f"there is no dead order {order} of {chosen.shop}: "
+                f"`prisjakt-relay dead list {chosen.shop}` shows all"
+            )
+        dropped = [record for record in known if record.dropped_at is not None]
+        if dropped and verb == "resend":
+            yield from dropped
+        else:
+            state = "dropped already" if dropped else known[0].status
+            output.hint(f"{order} is not among those chosen: it is {state}")
+
+
+class _Done:
+    """What came of each, as far as it went."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._results: dict[int, tuple[Result, str]] = {}
+        self._advance: Callable[[], None] = lambda: None
+        self.undone = False
+
+    @contextmanager
+    def telling(self, number: int) -> Iterator[None]:
+        """A bar while it goes on; how far it came, whatever ends it."""
+        try:
+            with output.progress() as bar:
+                task = bar.add_task("", total=number)
+                self._advance = lambda: bar.advance(task)
+                yield
+        except (KeyboardInterrupt, RelayError):
+            output.hint(f"{len(self._results)} of {number} done. Run it again to go on.")
+            raise
+        if not self._as_json:
+            self._print()
+
+    def note(self, plan: Plan, result: Result, why: str) -> None:
+        self._results[id(plan)] = result, why
+        self.undone = self.undone or result in UNDONE
+        self._advance()
+
+    def as_json(self, plan: Plan) -> dict[str, Any]:
+        if id(plan) not in self._results:
+            return _as_json(plan)
+        result, why = self._results[id(plan)]
+        return _as_json(plan) | {"result": result} | ({"why": why} if why else {})
+
+    def _print(self) -> None:
+        output.show(_counted(_RESULTS[result] for result, _ in self._results.values()))
+        for why in sorted({why for _, why in self._results.values() if why}):
+            output.hint(why)
+
+
+# For people
+
+
+def print_list(stack: Stack, chosen: Selection, *, limit: int | None, as_json: bool) -> None:
+    """At most so many of those chosen; memory stays flat, however many there are."""
+    found = find(stack, chosen)
+    plans = map(dead_orders.Resending(stack).plan, islice(found.dead, limit))
+    if as_json:
+        output.print_json_array(map(_as_json, plans))
+    else:
+        _print_tables(plans, chosen.shop)
+    if limit and next(found.dead, None) is not None:
+        output.hint(f"There are more than these {limit}: --limit 0 shows all.")
+    _tell_more(found)
+
+
+def print_one(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(_as_json(plan) | _everything(plan.dead))
+        return
+    shown = output.table("", "", "")
+    shown.show_header = False
+    for name, value in _described(plan):
+        if value:
+            output.row(shown, Text(name, "bold"), value)
+    output.show(shown)
+
+
+def _print_tables(plans: Iterator[Plan], shop: str | None) -> None:
+    whose = f" of {shop}" if shop else ""
+    title = f"Dead orders{whose}"
+    remedies: set[str] = set()
+    while part := list(islice(plans, _AT_ONCE)):
+        output.show(_table(title, part, "Resend?", _resendable))
+        remedies |= {plan.remedy for plan in part if plan.remedy}
+        title = ""
+    for remedy in sorted(remedies):
+        output.hint(f"not resent: {remedy}")
+    if title:
+        output.show(f"No dead orders{whose}.")
+
+
+def _print_plans(plans: list[Plan], verb: str, console: Console) -> None:
+    if not plans:
+        console.print(f"Nothing to {verb}.")
+        return
+    console.print(_table("", plans[:SHOWN], "What to do", lambda plan: _STEPS[plan.step]))
+    counts = _counted(_STEPS[plan.step] for plan in plans)
+    console.print(f"The first {SHOWN} are shown. All: {counts}" if len(plans) > SHOWN else counts)
+    for remedy in sorted({plan.remedy for plan in plans if plan.step in LEFT}):
+        output.hint(f"left alone: {remedy}")
+
+
+def _counted(texts: Iterable[str]) -> str:
+    return "; ".join(f"{number} {text}" for text, number in sorted(Counter(texts).items()))
+
+
+def _table(
+    title: str, plans: Iterable[Plan], last: str, of_plan: Callable[[Plan], object]
+) -> Table:
+    table = output.table(title, "Since (UTC)", "Shop", "Order", "Why", last)
+    table.columns[0].no_wrap = True
+    for column in table.columns[1:3]:
+        column.overflow = "fold"
+    table.columns[2].min_width = len("6001234567890")
+    for plan in plans:
+        dead = plan.dead
+        moment = output.moment(since(dead))[: len("2026-11-21 10:31")]
+        output.row(table, moment, _shop(dead), _order(dead), _why(dead), of_plan(plan))
+    return table
+
+
+def _resendable(plan: Plan) -> str:
+    if plan.step not in LEFT and isinstance(plan.dead, Record) and is_resent(plan.dead):
+        return "resent"
+    return _RESENDABLE[plan.step]
+
+
+def _order_of(dead: Dead) -> Record | Conversion | None:
+    return dead.conversion if isinstance(dead, Letter) else dead
+
+
+def _shop(dead: Dead) -> str:
+    order = _order_of(dead)
+    return order.shop if order else ""
+
+
+def _order(dead: Dead) -> str:
+    order = _order_of(dead)
+    if order is None:
+        return ""
+    reference = _reference(order)
+    return order.order_id + (f" ({reference})" if reference != order.order_id else "")
+
+
+def _reference(order: Record | Conversion) -> str:
+    return order.order_reference if isinstance(order, Conversion) else order.external_id
+
+
+def _why(dead: Dead) -> str:
+    """The reason, and what Prisjakt said; of a message, what there is to say."""
+    reason = reason_of(dead)
+    if isinstance(dead, Letter):
+        return f"{reason}: message {dead.id[:8]}, {dead.size} bytes"
+    said = dead.answer
+    parts = [reason, _status(dead), said.detail, ", ".join(sorted(said.field_errors))]
+    return ": ".join(part for part in parts if part)
+
+
+def _status(record: Record) -> str:
+    return f"{record.answer.status or ''} {record.answer.title}".strip()
+
+
+def _described(plan: Plan) -> Iterator[tuple[str, str]]:
+    dead = plan.dead
+    yield "Shop", _shop(dead)
+    yield "Order", _order(dead)
+    yield "Reason", reason_of(dead)
+    if isinstance(dead, Letter):
+        yield "Message", f"{dead.id}, received {dead.receives} times"
+        yield "Queued", output.moment(dead.sent_at)
+    else:
+        yield from _described_record(dead)
+    yield "What to do", " ".join(filter(None, (_WHAT_TO_DO[reason_of(dead)], _then(plan))))
+
+
+def _described_record(record: Record) -> Iterator[tuple[str, str]]:
+    wanted, said = record.wanted, record.answer
+    yield "Dead since", output.moment(record.dead_since)
+    if record.dropped_at:
+        yield "Dropped", output.moment(record.dropped_at)
+    elif is_resent(record):
+        yield "Resent", f"{output.moment(record.updated_at)}, no sender has taken it up yet"
+    yield "Event", f"{record.event_name} at {record.event_time}"
+    void = ", cancelled since" if wanted.void else ""
+    yield "Amount", f"{wanted.amount:f} {record.currency}, {wanted.items} items{void}"
+    yield "Click id", record.click_id
+    yield "Pixel", record.pixel_id
+    yield "Received", output.moment(record.received_at)
+    yield "First try", output.moment(record.first_try_at)
+    yield "Earlier tries", f"{record.tries}, {record.refusals} of them refused"
+    yield "At Prisjakt", "maybe: a try may have been stored" if record.uncertain else "no"
+    yield "Prisjakt said", _status(record)
+    yield "Detail", said.detail
+    for field, message in sorted(said.field_errors.items()):
+        yield "Field", f"{field}: {message}"
+    yield "Request id", said.request_id
+
+
+def _then(plan: Plan) -> str:
+    if plan.step is Step.READ_FIRST:
+        return "A resend looks first whether Prisjakt has it."
+    if plan.step in (Step.NEEDS_PROOF, Step.NO_SHOP):
+        return plan.remedy[:1].upper() + plan.remedy[1:] + "."
+    if reason_of(plan.dead) is Reason.EXPIRED:
+        return "Prisjakt cannot have it: a resend is safe."
+    return ""
+
+
+def _tell_more(found: Found) -> None:
+    if found.more_letters:
+        output.hint(f"About {found.more_letters} more messages were not looked at.")
+
+
+# For machines
+
+
+def _as_json(plan: Plan) -> dict[str, Any]:
+    dead, order = plan.dead, _order_of(plan.dead)
+    told: dict[str, Any] = {"since": since(dead), "reason": reason_of(dead), "step": plan.step}
+    if plan.remedy:
+        told["remedy"] = plan.remedy
+    if order is not None:
+        told |= {
+            "shop": order.shop,
+            "order_id": order.order_id,
+            "order_reference": _reference(order),
+            "event_name": order.event_name,
+        }
+    if isinstance(dead, Letter):
+        return told | {"message_id": dead.id, "bytes": dead.size, "receives": dead.receives}
+    return told | {
+        "resent": is_resent(dead),
+        "tries": dead.tries,
+        "uncertain": dead.uncertain,
+        "answer": dead.answer,
+    }
+
+
+def _everything(dead: Dead) -> dict[str, Any]:
+    if isinstance(dead, Letter):
+        return {}
+    return {
+        "platform": dead.platform,
+        "pixel_id": dead.pixel_id,
+        "click_id": dead.click_id,
+        "event_time": dead.event_time,
+        "amount": dead.wanted.amount,
+        "currency": dead.currency,
+        "number_of_items": dead.wanted.items,
+        "void": dead.wanted.void,
+        "received_at": dead.received_at,
+        "first_try_at": dead.first_try_at,
+        "refusals": dead.refusals,
+        "dropped_at": dead.dropped_at,
+    }

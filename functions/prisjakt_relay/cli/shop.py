@@ -1,0 +1,483 @@
+"""`shop`: the shops of a relay, added, shown, changed and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from prisjakt_relay.cli import output
+from prisjakt_relay.cli.options import STACK_NAME, Json, ShopName, Yes, local_options, on_stack
+from prisjakt_relay.cli.shop_fields import (
+    asked_signing_secret,
+    completed,
+    read_document,
+    secret_value,
+    to_unset,
+    with_fields,
+)
+from prisjakt_relay.errors import SetupError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from prisjakt_relay.operations.shop_documents import Change, Webhooks
+    from prisjakt_relay.operations.stack import Stack
+    from prisjakt_relay.shop import Shop
+
+LISTED: Final = (
+    "shop",
+    "platform",
+    "mode",
+    "pixel_id",
+    "report_when",
+    "corrects",
+    "domain",
+    "problem",
+)
+HIDDEN: Final = "•••"
+TAKEN_UP: Final = "The functions take it up within five minutes."
+
+
+def add_commands(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="The shops of a relay and their documents.")
+    group.command("add")(add)
+    group.command("list")(list_shops)
+    group.command("show")(show)
+    group.command("set")(set_fields)
+    group.command("remove")(remove)
+    signing = typer.Typer(no_args_is_help=True, help="Rotate what webhooks are signed with.")
+    signing.command("add")(add_signing_secret)
+    signing.command("remove")(remove_signing_secret)
+    group.add_typer(signing, name="signing-secret")
+    app.add_typer(group, name="shop")
+
+
+@on_stack
+@with_fields
+def add(
+    stack: Stack,
+    name: ShopName,
+    given: Mapping[str, Any],
+    document: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A whole document as JSON; '-': standard input; other options override it.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Add a shop: asks for what it needs, tells what to paste where.
+
+    Example: prisjakt-relay shop add my-shop
+    """
+    from prisjakt_relay.operations import shop_documents
+
+    shop_documents.require_unused(stack, name)
+    wanted = {**read_document(document), **given}
+    shop_documents.check_so_far(wanted)
+    wanted = completed(wanted)
+    generated = None
+    if "signing_secrets" not in wanted:
+        generated = shop_documents.generated_secret()
+        wanted["signing_secrets"] = [generated]
+    shop = shop_documents.check(wanted)
+    shop_documents.add(stack, name, wanted)
+    webhooks = shop_documents.WEBHOOKS[shop.platform]
+    if as_json:
+        output.print_json(
+            {
+                "shop": name,
+                "platform": shop.platform,
+                "mode": shop.mode,
+                "webhooks": _webhooks(stack, name, shop.platform, webhooks),
+                "signing_secret": generated,
+                "next": [
+                    _command(stack, "snippet", name),
+                    _command(stack, "test", name),
+                ],
+            }
+        )
+        return
+    _tell_set_up(stack, name, shop, webhooks, generated)
+
+
+@on_stack
+def list_shops(stack: Stack, as_json: Json = False) -> None:
+    """List the shops, with what matters of their documents.
+
+    Example: prisjakt-relay shop list
+    """
+    from prisjakt_relay.operations import shops
+
+    with output.progress() as progress:
+        found = list(progress.track(shops.each(stack), description="Reading"))
+    problems = [str(shop) for _, shop in found if isinstance(shop, SetupError)]
+    if as_json:
+        output.print_json([_listed(name, shop) for name, shop in found])
+    elif not found:
+        output.hint(f"no shops yet: {_command(stack, 'shop', 'add', 'SHOP')}")
+    else:
+        output.show(_shop_table(found))
+        _print(*problems)
+    if problems:
+        raise typer.Exit(1)
+
+
+@on_stack
+def show(
+    stack: Stack,
+    name: ShopName,
+    with_secrets: Annotated[
+        bool, typer.Option("--secrets", help="Print the secrets instead of their fingerprints.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a shop's document, defaults included, and where its webhooks go.
+
+    Example: prisjakt-relay shop show my-shop
+    """
+    from prisjakt_relay.operations import shop_documents, shops
+
+    document = shops.document(stack, name)
+    fields = shop_documents.effective(document)
+    problem = shop_documents.problem(document)
+    platform = str(document.get("platform"))
+    webhooks = shop_documents.WEBHOOKS.get(platform)
+    if as_json:
+        output.print_json(
+            {
+                "shop": name,
+                **{
+                    field: shop_documents.masked(field, value, revealed=with_secrets)
+                    for field, value in fields.items()
+                },
+                "defaults": [field for field in fields if field not in document],
+                "webhooks": webhooks and _webhooks(stack, name, platform, webhooks),
+                "problem": problem,
+            }
+        )
+    else:
+        table = output.table(name, "Field", "Value")
+        table.columns[1].overflow = "fold"
+        for field, value in fields.items():
+            told = shop_documents.masked(field, value, revealed=with_secrets)
+            output.row(table, field, _cell(field, told, document))
+        output.show(table)
+        if webhooks:
+            _tell_webhooks(stack, name, platform, webhooks)
+    if problem:
+        output.err().print(f"error: {problem}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@on_stack
+@with_fields
+def set_fields(
+    stack: Stack,
+    name: ShopName,
+    given: Mapping[str, Any],
+    unset: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD", help="Back to its default; repeatable."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Change fields of a shop's document, and show what changes.
+
+    Example: prisjakt-relay shop set my-shop --mode live
+    """
+    from prisjakt_relay.operations import shop_documents, shops
+
+    if not given and not unset:
+        raise SetupError(
+            "nothing to set: name a field, like "
+            f"`{_command(stack, 'shop', 'set', name, '--mode', 'live')}`; --help shows them all"
+        )
+    before = shops.document(stack, name)
+    after = shop_documents.changed(before, given, to_unset(unset or [], before, given))
+    changes = shop_documents.changes(before, after)
+    if not as_json:
+        _tell_changes(name, before, after, changes)
+    if changes:
+        _warn(stack, name, before, changes)
+        shop_documents.write(stack, name, after)
+        output.hint(f"Written. {TAKEN_UP}")
+    if as_json:
+        output.print_json({"shop": name, "changes": [_change(change) for change in changes]})
+
+
+@on_stack
+def remove(
+    stack: Stack,
+    name: ShopName,
+    yes: Yes = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="For good, instead of after seven days.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove a shop: its webhooks are answered 404 from then on.
+
+    Example: prisjakt-relay shop remove my-shop
+    """
+    from prisjakt_relay.operations import shop_documents, shops
+
+    kept_until = None
+    if shop_documents.is_there(stack, name) or now:
+        output.hint(
+            f"Within five minutes, webhooks of {name} are answered 404 and nothing is reported "
+            "for it any more. What waits is kept trying for 29 days, in case the shop comes back."
+        )
+        if not output.confirmed(f"Remove shop {name} from the stack {stack.name}?", yes=yes):
+            output.hint("Nothing was removed.")
+            raise typer.Exit(1)
+        kept_until = shop_documents.remove(stack, name, now=now)
+        told = f"{name} is removed."
+    else:
+        told = f"{name} is removed already; --now does it for good."
+    if as_json:
+        output.print_json({"shop": name, "removed": True, "kept_until": kept_until})
+        return
+    output.show(told)
+    if kept_until:
+        _print(
+            f"Its document is kept until {output.moment(kept_until)} UTC. To bring it back: aws "
+            f"secretsmanager restore-secret --secret-id {shops.secret_id(stack, name)} "
+            f"--region {stack.region}"
+        )
+    output.hint("Delete its webhooks in the shop, too.")
+
+
+@on_stack
+def add_signing_secret(
+    stack: Stack,
+    name: ShopName,
+    secret: Annotated[
+        str | None,
+        typer.Option(
+            "--signing-secret",
+            metavar="SECRET",
+            help="The new one; '-' reads a line of standard input; default: asked for "
+            "(Shopify), generated (WooCommerce).",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Accept one more signing secret, beside those there are: the first step of a rotation.
+
+    Example: prisjakt-relay shop signing-secret add my-shop
+    """
+    from prisjakt_relay.operations import shop_documents, shops
+
+    document = shops.document(stack, name)
+    shop = shop_documents.check(document)
+    generated = None
+    if secret is None and shop.platform == "woocommerce":
+        generated = secret = shop_documents.generated_secret()
+    elif secret is None:
+        secret = asked_signing_secret()
+    else:
+        secret = secret_value("--signing-secret", secret)
+    after = shop_documents.with_secret(document, secret)
+    is_new = after != document
+    if is_new:
+        shop_documents.write(stack, name, after)
+    fingerprint = shop_documents.fingerprint(secret)
+    if as_json:
+        output.print_json(
+            {
+                "shop": name,
+                "fingerprint": fingerprint,
+                "added": is_new,
+                "signing_secret": generated,
+            }
+        )
+        return
+    if not is_new:
+        output.show(f"{name} accepts {fingerprint} already: nothing was written.")
+        return
+    output.show(f"{name} accepts signing secret {fingerprint} from now on, and the older ones.")
+    if generated:
+        _print("\nPut it into every webhook in the shop:\n", f"  {generated}\n")
+    for older in shop.signing_secrets:
+        words = ("shop", "signing-secret", "remove", name, shop_documents.fingerprint(older))
+        output.hint(f"Once nothing is signed with the older one: {_command(stack, *words)}")
+
+
+@on_stack
+def remove_signing_secret(
+    stack: Stack,
+    name: ShopName,
+    fingerprint: Annotated[
+        str, typer.Argument(metavar="FINGERPRINT", help="What `shop show` calls it.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Accept a signing secret no more: the last step of a rotation.
+
+    Example: prisjakt-relay shop signing-secret remove my-shop 1f3c9a07
+    """
+    from prisjakt_relay.operations import shop_documents, shops
+
+    after = shop_documents.without_secret(shops.document(stack, name), fingerprint)
+    shop_documents.write(stack, name, after)
+    if as_json:
+        left = [shop_documents.fingerprint(secret) for secret in after["signing_secrets"]]
+        output.print_json({"shop": name, "removed": fingerprint, "left": left})
+        return
+    output.show(f"{name} no longer accepts {fingerprint}. {TAKEN_UP}")
+
+
+def _print(*texts: str) -> None:
+    """Lines that must not be broken: they are made to be copied."""
+    for text in texts:
+        output.out().print(text, markup=False, soft_wrap=True)
+
+
+def _command(stack: Stack, *words: str) -> str:
+    """A command of ours for this stack."""
+    where: list[str] = []
+    if stack.local_port is not None:
+        where = [local_options(stack.local_port)]
+    elif stack.name != STACK_NAME:
+        where = [f"--stack {stack.name}"]
+    return " ".join(["prisjakt-relay", *words, *where])
+
+
+def _webhooks(stack: Stack, name: str, platform: str, webhooks: Webhooks) -> dict[str, Any]:
+    return {
+        "address": stack.webhook(platform, name),
+        "where": webhooks.where,
+        "topics": webhooks.topics,
+        "settings": webhooks.settings,
+    }
+
+
+def _tell_webhooks(stack: Stack, name: str, platform: str, webhooks: Webhooks) -> None:
+    settings = ", ".join(f"{what} {value}" for what, value in webhooks.settings.items())
+    _print(
+        f"{webhooks.where}:",
+        f"  one webhook each for {', '.join(webhooks.topics)}",
+        f"  {settings}",
+        "  address",
+        f"    {stack.webhook(platform, name)}",
+    )
+
+
+def _tell_set_up(
+    stack: Stack, name: str, shop: Shop, webhooks: Webhooks, generated: str | None
+) -> None:
+    _print(f"{name} is added, in mode {shop.mode}. What is left to do:", "")
+    _tell_webhooks(stack, name, shop.platform, webhooks)
+    if generated:
+        _print("  secret", f"    {generated}")
+    _print(
+        "",
+        "The tag for the shop's pages:",
+        f"    {_command(stack, 'snippet', name)}",
+        "Try it, from a signed order to Prisjakt:",
+        f"    {_command(stack, 'test', name)}",
+    )
+    if shop.mode != "live":
+        _print(
+            "Then report for real:", f"    {_command(stack, 'shop', 'set', name, '--mode', 'live')}"
+        )
+
+
+def _shop_table(found: Iterable[tuple[str, Shop | SetupError]]) -> Table:
+    table = output.table("", "Shop", "Platform", "Mode", "Pixel", "Reports", "Corrects", "Domain")
+    for column in table.columns[1:5]:
+        column.no_wrap = True
+    for column in (table.columns[0], table.columns[6]):
+        column.overflow = "fold"
+    table.columns[5].min_width = len("credentials")
+    for name, shop in found:
+        if isinstance(shop, SetupError):
+            output.row(table, name, "cannot be used", style="red")
+            continue
+        pixel, reports, corrects = shop.pixel_id[:8], shop.report_when, _corrects(shop)
+        output.row(table, name, shop.platform, shop.mode, pixel, reports, corrects, shop.domain)
+    return table
+
+
+def _listed(name: str, shop: Shop | SetupError) -> dict[str, Any]:
+    if isinstance(shop, SetupError):
+        return dict.fromkeys(LISTED) | {"shop": name, "problem": str(shop)}
+    return {
+        "shop": name,
+        "platform": shop.platform,
+        "mode": shop.mode,
+        "pixel_id": shop.pixel_id,
+        "report_when": shop.report_when,
+        "corrects": _corrects(shop),
+        "domain": shop.domain,
+        "problem": None,
+    }
+
+
+def _corrects(shop: Shop) -> str:
+    if not shop.corrections:
+        return "off"
+    return "yes" if shop.has_credentials else "no credentials"
+
+
+def _tell_changes(
+    name: str, before: Mapping[str, Any], after: Mapping[str, Any], changes: Sequence[Change]
+) -> None:
+    if not changes:
+        output.show(f"{name} has these values already: nothing was written.")
+        return
+    table = output.table(name, "Field", "Before", "After")
+    for column in table.columns[1:]:
+        column.overflow = "fold"
+    for change in changes:
+        field, told = change.field, _change(change)
+        output.row(
+            table, field, _cell(field, told["before"], before), _cell(field, told["after"], after)
+        )
+    output.show(table)
+
+
+def _cell(field: str, value: Any, document: Mapping[str, Any]) -> str:
+    """A field's value; marked where the document leaves it to the default."""
+    text = _plain(value)
+    return f"{text} (default)" if text and field not in document else text
+
+
+def _plain(value: Any) -> str:
+    """A value as people read it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, Mapping):
+        return str(
+            value.get("secret") or f"{value['fingerprint']} ({value['characters']} characters)"
+        )
+    if isinstance(value, list | tuple):
+        separator = "\n" if any(isinstance(each, Mapping) for each in value) else ", "
+        return separator.join(map(_plain, value)) or "none"
+    return str(value)
+
+
+def _change(change: Change) -> dict[str, Any]:
+    from prisjakt_relay.operations import shop_documents
+
+    if not shop_documents.is_secret(change.field):
+        return {"field": change.field, "before": change.before, "after": change.after}
+    before, after = (value and HIDDEN for value in (change.before, change.after))
+    return {"field": change.field, "before": before, "after": after}
+
+
+def _warn(stack: Stack, name: str, before: Mapping[str, Any], changes: Sequence[Change]) -> None:
+    changed = {change.field for change in changes}
+    if before.get("mode", "live") == "live" and (
+        kept := [field for field in ("pixel_id", "order_reference") if field in changed]
+    ):
+        output.hint(f"Orders that were reported already keep their {' and '.join(kept)}.")
+    if "signing_secrets" in changed:
+        rotate = _command(stack, "shop", "signing-secret", "add", name)
+        output.hint(f"Only these signing secrets count from now on; to rotate one: {rotate}")

@@ -1,0 +1,269 @@
+"""The fields of a shop document as options and as questions."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from prisjakt_relay.cli import output
+from prisjakt_relay.cli.options import signature_of
+from prisjakt_relay.errors import SetupError
+
+_FROM_INPUT: Final = "-"
+_SWITCH: Final = {"on": True, "off": False}
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a field is given on the command line."""
+
+    flag: str
+    metavar: str
+    help: str
+    repeatable: bool = False
+
+    @property
+    def annotation(self) -> Any:
+        kind: Any = list[str] if self.repeatable else str
+        return Annotated[kind | None, typer.Option(self.flag, metavar=self.metavar, help=self.help)]
+
+
+OPTIONS: Final[Mapping[str, Option]] = {
+    "platform": Option("--platform", "NAME", "shopify or woocommerce."),
+    "pixel_id": Option(
+        "--pixel-id", "UUID", "From Business Center, Integrations, Conversion Tracking."
+    ),
+    "signing_secrets": Option(
+        "--signing-secret",
+        "SECRET",
+        "What webhooks are signed with; repeatable; '-' reads a line of standard input.",
+        repeatable=True,
+    ),
+    "mode": Option("--mode", "MODE", "live, test (everything as test purchases) or off."),
+    "domain": Option("--domain", "HOST", "The store's own host; what others send is ignored."),
+    "prisjakt_client_id": Option(
+        "--prisjakt-client-id", "ID", "For corrections: from Business Center, Integrations."
+    ),
+    "prisjakt_client_secret": Option(
+        "--prisjakt-client-secret", "SECRET", "Its secret; '-' reads a line of standard input."
+    ),
+    "prisjakt_auth": Option("--prisjakt-auth", "WAY", "oauth or headers: how these two are used."),
+    "report_when": Option(
+        "--report-when", "STATE", "placed, secured or paid: how sure the money has to be."
+    ),
+    "amount": Option("--amount", "CHOICE", "total, total_excl_tax, goods or goods_excl_tax."),
+    "currency": Option("--currency", "CHOICE", "shop, or presentment: the buyer's."),
+    "order_reference": Option(
+        "--order-reference", "PATTERN", "What Prisjakt calls an order: {id}, {number}, {name}."
+    ),
+    "corrections": Option("--corrections", "on|off", "Report edits, refunds and cancellations."),
+    "landing_page_fallback": Option(
+        "--landing-page-fallback",
+        "on|off",
+        "Take the click id from the landing address: it asks nobody for consent.",
+    ),
+    "excluded_sources": Option(
+        "--excluded-source",
+        "SOURCE",
+        "Orders of this source are ignored; repeatable; '' for none.",
+        repeatable=True,
+    ),
+}
+
+
+def with_fields(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option per field; its argument `given` holds what they were given."""
+    signature = signature_of(command)
+    own = [p for name, p in signature.parameters.items() if name != "given"]
+    options = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option.annotation
+        )
+        for name, option in OPTIONS.items()
+    ]
+
+    @functools.wraps(command)
+    def with_given(*positional: Any, **arguments: Any) -> None:
+        given = {name: arguments.pop(name) for name in OPTIONS}
+        command(*positional, given=_values(given), **arguments)
+
+    with_given.__signature__ = signature.replace(  # type: ignore[attr-defined]  # typer reads it
+        parameters=[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
+    )
+    return with_given
+
+
+def _values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that were given, as a document holds them; `-` is read from standard input."""
+    values: dict[str, Any] = {}
+    for field, text in given.items():
+        if text is None:
+            continue
+        flag = OPTIONS[field].flag
+        if field in ("corrections", "landing_page_fallback"):
+            values[field] = _switch(flag, text)
+        elif field == "signing_secrets":
+            values[field] = [secret_value(flag, secret) for secret in text]
+        elif field == "prisjakt_client_secret":
+            values[field] = secret_value(flag, text)
+        elif field == "excluded_sources":
+            values[field] = [] if text == [""] else text
+        else:
+            values[field] = text.strip()
+    return values
+
+
+def _switch(flag: str, text: str) -> bool:
+    if text not in _SWITCH:
+        raise SetupError(f"{flag} {text!r}: write on or off")
+    return _SWITCH[text]
+
+
+def secret_value(flag: str, text: str) -> str:
+    if text == _FROM_INPUT:
+        text = _hidden(f"{flag}: ") if sys.stdin.isatty() else sys.stdin.readline()
+    if not text.strip():
+        raise SetupError(f"{flag}: is empty; '-' takes a line of standard input for it")
+    return text.strip()
+
+
+def read_document(file: str | None) -> dict[str, Any]:
+    from prisjakt_relay.operations import shop_documents
+
+    if file is None:
+        return {}
+    try:
+        text = sys.stdin.read() if file == _FROM_INPUT else Path(file).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise SetupError(f"--document {file}: is not text in UTF-8") from None
+    return shop_documents.read(text)
+
+
+def to_unset(
+    names: Sequence[str], before: Mapping[str, Any], given: Mapping[str, Any]
+) -> list[str]:
+    """Fields by their name in the document or that of their option."""
+    from prisjakt_relay.operations import shop_documents
+
+    by_flag = {OPTIONS[field].flag.removeprefix("--"): field for field in OPTIONS}
+    fields = [by_flag.get(name.removeprefix("--"), name) for name in names]
+    for field in fields:
+        if field not in OPTIONS and field not in before:
+            raise SetupError(f"--unset {field}: is no field; use one of {', '.join(OPTIONS)}")
+        if field in shop_documents.REQUIRED:
+            raise SetupError(f"--unset {field}: it is required; give it another value instead")
+        if field in given:
+            raise SetupError(f"--unset {field}: it is given a value, too; leave one of them out")
+    return fields
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What to ask for a field; without an answer it is `otherwise`, or asked again."""
+
+    field: str
+    text: str
+    otherwise: str | None = None
+    hidden: bool = False
+
+
+_CLIENT_SECRET: Final = _Question("prisjakt_client_secret", "Its secret (not shown)", hidden=True)
+_SIGNING_SECRET: Final = _Question(
+    "signing_secrets",
+    "Signing secret, at the end of Settings, Notifications, Webhooks (not shown)",
+    hidden=True,
+)
+_QUESTIONS: Final = (
+    _Question("platform", "What runs the shop, shopify or woocommerce"),
+    _Question("pixel_id", "Pixel id, from Business Center, Integrations, Conversion Tracking"),
+    _SIGNING_SECRET,
+    _Question("domain", "The store's own host, without https:// (Enter: any)", ""),
+    _Question("prisjakt_client_id", "Prisjakt client id, for corrections (Enter: none)", ""),
+    _CLIENT_SECRET,
+    _Question("mode", "Mode, test, live or off (Enter: test)", "test"),
+)
+
+
+def completed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with what it needs: asked for in a terminal, refused elsewhere."""
+    missing = [question for question in _QUESTIONS if _is_needed(question, document)]
+    if not missing:
+        return dict(document)
+    if not sys.stdin.isatty():
+        field = missing[0].field
+        raise SetupError(f"{field}: is missing; give it with {OPTIONS[field].flag}")
+    answers = dict(document)
+    for question in _QUESTIONS:
+        if _is_open(question, answers):
+            _ask(question, answers)
+    return answers
+
+
+def _is_needed(question: _Question, document: Mapping[str, Any]) -> bool:
+    return question.otherwise is None and _is_open(question, document)
+
+
+def _is_open(question: _Question, document: Mapping[str, Any]) -> bool:
+    if question.field in document:
+        return False
+    if question is _CLIENT_SECRET:
+        return "prisjakt_client_id" in document
+    if question is _SIGNING_SECRET:
+        return document.get("platform") == "shopify"
+    return True
+
+
+def _ask(question: _Question, answers: dict[str, Any]) -> None:
+    """Ask until the answer can be used."""
+    from prisjakt_relay.operations import shop_documents
+
+    while True:
+        text = _answer(question)
+        if not text and question.otherwise == "":
+            return
+        value = text or question.otherwise
+        candidate = {question.field: [value] if question is _SIGNING_SECRET else value}
+        try:
+            shop_documents.check_so_far({**answers, **candidate})
+        except SetupError as error:
+            output.hint(str(error))
+            continue
+        answers.update(candidate)
+        return
+
+
+def _answer(question: _Question) -> str:
+    prompt = f"{question.text}: "
+    return (_hidden(prompt) if question.hidden else _visible(prompt)).strip()
+
+
+def _hidden(prompt: str) -> str:
+    try:
+        return getpass.getpass(prompt, stream=sys.stderr)
+    except EOFError:
+        raise typer.Abort from None
+
+
+def _visible(prompt: str) -> str:
+    """Like `input`, but the prompt never goes to standard output."""
+    print(prompt, end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        raise typer.Abort
+    return line
+
+
+def asked_signing_secret() -> str:
+    if not sys.stdin.isatty():
+        raise SetupError("signing_secrets: is missing; give it with --signing-secret")
+    answers: dict[str, Any] = {"platform": "shopify"}
+    _ask(_SIGNING_SECRET, answers)
+    return str(answers["signing_secrets"][0])

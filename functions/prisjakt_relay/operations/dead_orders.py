@@ -1,0 +1,517 @@
+"""Orders that will not be reported without help: found, tried again, or given up.
+
+Most are items of the ledger. The queue `DeadLetters` holds the few messages that crash the sender,
+belong to no shop, or cannot be read.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from prisjakt_relay import aws, ledger
+from prisjakt_relay.conversion import PURCHASE, TEST_PURCHASE, Conversion
+from prisjakt_relay.errors import (
+    MessageError,
+    RefusedError,
+    SetupError,
+    StorageError,
+    TokenError,
+)
+from prisjakt_relay.ledger import Record, Status
+from prisjakt_relay.operations import prisjakt_access, shops
+from prisjakt_relay.operations.stack import Stack, clock, told_clearly
+from prisjakt_relay.prisjakt.client import PrisjaktClient
+from prisjakt_relay.sender.sending import shows
+from prisjakt_relay.shop import Shop
+from prisjakt_relay.tables import plain_item
+
+INDEX: Final = "dead-orders"
+MOST_LETTERS: Final = 1_000
+_PAGE: Final = 100  # records at a time, of each shop
+_BATCH: Final = 10  # messages at a time, which is all that SQS gives
+_PEEK_SECONDS: Final = 60
+_HOLD_SECONDS: Final = 600
+_SEND_FOR: Final = timedelta(seconds=10)
+
+
+class Reason(StrEnum):
+    """Why nothing happens to an order: the ledger's reasons, and those of messages."""
+
+    REJECTED = "rejected"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    UNDELIVERED = "undelivered"
+    UNREADABLE = "unreadable"
+
+
+_OF_MESSAGES: Final = frozenset({Reason.UNDELIVERED, Reason.UNREADABLE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A message of `DeadLetters`: what is known of it, never what it says if nobody can read it."""
+
+    id: str
+    receipt: str
+    body: str
+    sent_at: datetime
+    receives: int
+    conversion: Conversion | None
+
+    @property
+    def size(self) -> int:
+        return len(self.body.encode())
+
+
+Dead = Record | Letter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which of them; what is not said takes all."""
+
+    shop: str | None = None
+    order_ids: frozenset[str] = frozenset()
+    reasons: frozenset[Reason] = frozenset()
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def takes(self, dead: Dead) -> bool:
+        order = dead if isinstance(dead, Record) else dead.conversion
+        return (
+            (self.shop is None or (order is not None and order.shop == self.shop))
+            and (not self.order_ids or not self.order_ids.isdisjoint(ids(dead)))
+            and (not self.reasons or reason_of(dead) in self.reasons)
+            and (self.since is None or since(dead) >= self.since)
+            and (self.until is None or since(dead) < self.until)
+        )
+
+
+class Found(NamedTuple):
+    """Newest first; `more_letters` is about how many messages were not looked at."""
+
+    dead: Iterator[Dead]
+    more_letters: int
+
+
+def reason_of(dead: Dead) -> Reason:
+    if isinstance(dead, Record):
+        return Reason(str(dead.death))
+    return Reason.UNREADABLE if dead.conversion is None else Reason.UNDELIVERED
+
+
+def since(dead: Dead) -> datetime:
+    """When it died; of a message, when it was put on a queue."""
+    if isinstance(dead, Letter):
+        return dead.sent_at
+    return dead.dead_since or dead.updated_at
+
+
+def is_resent(record: Record) -> bool:
+    """It is on the queue again, or was about to be, and no sender has taken it up yet."""
+    return record.settled is None
+
+
+def ids(dead: Dead) -> frozenset[str]:
+    if isinstance(dead, Record):
+        return frozenset({dead.order_id, dead.external_id})
+    one = dead.conversion
+    return frozenset() if one is None else frozenset({one.order_id, one.order_reference})
+
+
+# Looking
+
+
+def find(stack: Stack, chosen: Selection) -> Found:
+    """All that are chosen, read as they are asked for.
+
+    Raises `SetupError` for a shop that is not there and has left nothing.
+    """
+    if chosen.shop is not None:
+        shops.secret_id(stack, chosen.shop)  # whether it can be a name
+    if chosen.reasons and not chosen.reasons & _OF_MESSAGES:
+        return Found(_merged(stack, chosen, []), 0)
+    letters, more = _peek(stack)
+    mine = sorted(filter(chosen.takes, letters), key=since, reverse=True)
+    return Found(_merged(stack, chosen, mine), more)
+
+
+def _merged(stack: Stack, chosen: Selection, letters: Sequence[Letter]) -> Iterator[Dead]:
+    nothing = True
+    both: tuple[Iterable[Dead], ...] = (records(stack, chosen), letters)
+    for dead in heapq.merge(*both, key=since, reverse=True):
+        nothing = False
+        yield dead
+    if nothing and chosen.shop is not None:
+        shops.document(stack, chosen.shop)
+
+
+def records(stack: Stack, chosen: Selection) -> Iterator[Record]:
+    """The dead orders of the ledger, newest first; a page of each shop is in memory."""
+    if chosen.reasons and chosen.reasons <= _OF_MESSAGES:
+        return iter(())
+    names = _shops_with_dead(stack) if chosen.shop is None else [chosen.shop]
+    return heapq.merge(*(_of_shop(stack, name, chosen) for name in names), key=since, reverse=True)
+
+
+def one(stack: Stack, shop: str, order: str) -> Dead:
+    """The dead order of that id or reference, even if it was dropped.
+
+    Raises `SetupError` if there is none; it says what else became of the order.
+    """
+    known = known_records(stack, shop, order)
+    for record in known:
+        if record.status is Status.DEAD:
+            return record
+    for dead in find(stack, Selection(shop=shop, order_ids=frozenset({order}))).dead:
+        return dead
+    if known:
+        raise SetupError(
+            f"order {order} of {shop} is not dead but {known[0].status}: "
+            f"`prisjakt-relay order {shop} {order}` tells the whole story"
+        )
+    raise SetupError(
+        f"there is no dead order {order} of {shop}: `prisjakt-relay dead list {shop}` shows all"
+    )
+
+
+def known_records(stack: Stack, shop: str, order_id: str) -> list[Record]:
+    """What the ledger has of an order id, dead or not: a purchase, a test purchase, or both."""
+    with told_clearly():
+        found = [
+            stack.ledger.get(ledger.key(shop, order_id, name)) for name in (PURCHASE, TEST_PURCHASE)
+        ]
+    return [record for record in found if record is not None]
+
+
+def _shops_with_dead(stack: Stack) -> list[str]:
+    """By the index, since a shop that was removed may have left some."""
+    pages = _pages(stack, "Scan", {"IndexName": INDEX, "ProjectionExpression": "dead_shop"})
+    return sorted({item["dead_shop"] for item in pages})
+
+
+def _of_shop(stack: Stack, shop: str, chosen: Selection) -> Iterator[Record]:
+    values = {":shop": {"S": shop}}
+    condition = "dead_shop = :shop"
+    if chosen.since is not None:
+        condition += " AND dead_since >= :since"
+        values[":since"] = {"S": _text(chosen.since)}
+    question = {
+        "IndexName": INDEX,
+        "KeyConditionExpression": condition,
+        "ExpressionAttributeValues": values,
+        "ScanIndexForward": False,
+        "Limit": _PAGE,
+    }
+    return filter(chosen.takes, map(ledger.from_item, _pages(stack, "Query", question)))
+
+
+def _pages(stack: Stack, operation: str, question: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    parameters = {"TableName": stack.outputs["LedgerTable"], **question}
+    while True:
+        with told_clearly():
+            answer = stack.dynamodb.call(operation, parameters)
+        yield from map(plain_item, answer["Items"])
+        if "LastEvaluatedKey" not in answer:
+            return
+        parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+# The queue DeadLetters
+
+
+def _peek(stack: Stack) -> tuple[list[Letter], int]:
+    """The messages, given back at once, and about how many more there are.
+
+    A queue that counts none is not asked for any: that would take a second each time.
+    """
+    if not _number_of_letters(stack):
+        return [], 0
+    with _held(stack, _PEEK_SECONDS, lambda found: len(found) >= MOST_LETTERS) as found:
+        more = _number_of_letters(stack) - len(found) if len(found) >= MOST_LETTERS else 0
+        return list(found.values()), max(0, more)
+
+
+@contextmanager
+def _held(
+    stack: Stack, seconds: int, enough: Callable[[Mapping[str, Letter]], bool]
+) -> Iterator[dict[str, Letter]]:
+    """Messages by id, hidden from others for so long at most; what is left in it is given back."""
+    found: dict[str, Letter] = {}
+    try:
+        while not enough(found):
+            fresh = {each.id: each for each in _receive(stack, seconds)}
+            if not fresh.keys() - found.keys():
+                break
+            found |= fresh
+        yield found
+    finally:
+        _give_back(stack, list(found.values()))
+
+
+def _receive(stack: Stack, seconds: int) -> list[Letter]:
+    """Some of them; none only if there are none, for a question that waits asks every server."""
+    answer = _sqs(
+        stack,
+        "ReceiveMessage",
+        {
+            "MaxNumberOfMessages": _BATCH,
+            "VisibilityTimeout": seconds,
+            "WaitTimeSeconds": 1,
+            "MessageSystemAttributeNames": ["SentTimestamp", "ApproximateReceiveCount"],
+        },
+    )
+    return [_letter(message) for message in answer.get("Messages") or []]
+
+
+def _letter(message: Mapping[str, Any]) -> Letter:
+    conversion = None
+    with suppress(MessageError):
+        conversion = Conversion.from_message(message["Body"])
+    attributes = message["Attributes"]
+    return Letter(
+        id=message["MessageId"],
+        receipt=message["ReceiptHandle"],
+        body=message["Body"],
+        sent_at=datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC),
+        receives=int(attributes["ApproximateReceiveCount"]),
+        conversion=conversion,
+    )
+
+
+def _give_back(stack: Stack, letters: Sequence[Letter]) -> None:
+    """Show them to others again. Should that fail, they come back by themselves."""
+    for start in range(0, len(letters), _BATCH):
+        entries = [
+            {"Id": str(n), "ReceiptHandle": letter.receipt, "VisibilityTimeout": 0}
+            for n, letter in enumerate(letters[start : start + _BATCH])
+        ]
+        with suppress(StorageError):
+            _sqs(stack, "ChangeMessageVisibilityBatch", {"Entries": entries})
+
+
+def _number_of_letters(stack: Stack) -> int:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    answer = _sqs(stack, "GetQueueAttributes", {"AttributeNames": names})
+    return sum(int(answer["Attributes"][name]) for name in names)
+
+
+def _delete(stack: Stack, letter: Letter) -> None:
+    _sqs(stack, "DeleteMessage", {"ReceiptHandle": letter.receipt})
+
+
+def _sqs(stack: Stack, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    with told_clearly():
+        return stack.sqs.call(
+            operation, {"QueueUrl": stack.outputs["DeadLettersUrl"], **parameters}
+        )
+
+
+# Deciding
+
+
+class Step(StrEnum):
+    """What is to be done with one; the second half of them is nothing."""
+
+    RESEND = "resend"
+    READ_FIRST = "read_first"
+    DROP = "drop"
+    NEEDS_PROOF = "needs_proof"
+    NO_SHOP = "no_shop"
+    UNREADABLE = "unreadable"
+
+
+LEFT: Final = frozenset({Step.NEEDS_PROOF, Step.NO_SHOP, Step.UNREADABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done with one, and the remedy where that is nothing."""
+
+    dead: Dead
+    step: Step
+    remedy: str = ""
+
+
+class Result(StrEnum):
+    """What came of it."""
+
+    SENT = "sent"
+    AT_PRISJAKT = "at_prisjakt"
+    DROPPED = "dropped"
+    CHANGED = "changed"
+    NOT_READ = "not_read"
+
+
+UNDONE: Final = frozenset({Result.CHANGED, Result.NOT_READ})
+Deed = Callable[[Dead], tuple[Result, str]]
+"""Does what was planned for one; the text says why, where that did not work."""
+
+
+class Resending:
+    """Tries dead orders again, each at most once at Prisjakt."""
+
+    def __init__(self, stack: Stack, *, force: bool = False) -> None:
+        self._stack = stack
+        self._force = force
+        self._shops: dict[str, Shop | SetupError] = {}
+        self._clients: dict[str, PrisjaktClient | RefusedError | TokenError] = {}
+
+    def plan(self, dead: Dead) -> Plan:
+        order = dead if isinstance(dead, Record) else dead.conversion
+        if order is None:
+            return Plan(dead, Step.UNREADABLE, "nobody can read it: `dead drop` deletes it")
+        shop = self._shop(order.shop)
+        if isinstance(shop, SetupError):
+            return Plan(dead, Step.NO_SHOP, str(shop))
+        if isinstance(dead, Letter) or self._force or not ledger.may_be_there(dead, clock()):
+            return Plan(dead, Step.RESEND)
+        if shop.has_credentials:
+            return Plan(dead, Step.READ_FIRST)
+        return Plan(
+            dead,
+            Step.NEEDS_PROOF,
+            "Prisjakt may have it, and would take it a second time by now: give the shop Prisjakt "
+            "credentials to look, or look in Business Center and then use --force",
+        )
+
+    def do(self, dead: Dead) -> tuple[Result, str]:
+        """Raises `HeldError` or `PrisjaktError` if Prisjakt is not to be asked any more."""
+        if isinstance(dead, Letter):
+            return self._resend_letter(dead)
+        proven = ledger.may_be_there(dead, clock())
+        if proven and not self._force:
+            try:
+                there = shows(self._client(dead.shop), dead)
+            except (RefusedError, TokenError) as error:
+                self._clients[dead.shop] = error  # it would be the same for each of its orders
+                return Result.NOT_READ, f"Prisjakt does not let {dead.shop} look: {error}"
+            if there:
+                return self._amend(dead, _found(dead), Result.AT_PRISJAKT)
+        return self._amend(dead, ledger.resent(dead, proven=proven), Result.SENT)
+
+    def _amend(self, record: Record, after: Record, result: Result) -> tuple[Result, str]:
+        """In this order: what is in the ledger but not on the queue is still listed."""
+        with told_clearly():
+            amended = self._stack.ledger.amend(record, after, clock())
+        if amended is None:
+            return Result.CHANGED, ""
+        _send(self._stack, _conversion(amended).to_message(), amended.shop)
+        return result, ""
+
+    def _resend_letter(self, letter: Letter) -> tuple[Result, str]:
+        if letter.conversion is not None:  # as planned
+            _send(self._stack, letter.body, letter.conversion.shop)
+        _delete(self._stack, letter)
+        return Result.SENT, ""
+
+    def _shop(self, name: str) -> Shop | SetupError:
+        if name not in self._shops:
+            try:
+                self._shops[name] = shops.shop(self._stack, name)
+            except SetupError as error:
+                self._shops[name] = error
+        return self._shops[name]
+
+    def _client(self, name: str) -> PrisjaktClient:
+        if name not in self._clients:
+            shop = shops.shop(self._stack, name)
+            self._clients[name] = prisjakt_access.client(self._stack, name, shop)
+        client = self._clients[name]
+        if not isinstance(client, PrisjaktClient):
+            raise client
+        return client
+
+
+class Dropping:
+    """Gives dead orders up; what is known of them stays in the ledger."""
+
+    def __init__(self, stack: Stack, *, unreadable: bool) -> None:
+        self._stack = stack
+        self._unreadable = unreadable
+
+    def plan(self, dead: Dead) -> Plan:
+        if reason_of(dead) is Reason.UNREADABLE and not self._unreadable:
+            remedy = "what nobody can read is deleted for good: say --reason unreadable"
+            return Plan(dead, Step.UNREADABLE, remedy)
+        return Plan(dead, Step.DROP)
+
+    def do(self, dead: Dead) -> tuple[Result, str]:
+        if isinstance(dead, Letter):
+            _delete(self._stack, dead)
+            return Result.DROPPED, ""
+        now = clock()
+        with told_clearly():
+            amended = self._stack.ledger.amend(dead, ledger.dropped(dead, now), now)
+        return (Result.CHANGED if amended is None else Result.DROPPED), ""
+
+
+def carry_out(
+    stack: Stack, plans: Collection[Plan], do: Deed, told: Callable[[Plan, Result, str], None]
+) -> None:
+    """Do what is planned, one by one, and tell of each. It can be ended anywhere and run again."""
+    to_do = [plan for plan in plans if plan.step not in LEFT]
+    letters = {plan.dead.id: plan for plan in to_do if isinstance(plan.dead, Letter)}
+    for plan in to_do:
+        if isinstance(plan.dead, Record):
+            told(plan, *do(plan.dead))
+    if not letters:
+        return
+    with _held(stack, _HOLD_SECONDS, lambda found: letters.keys() <= found.keys()) as found:
+        for letter_id, plan in letters.items():
+            if letter_id not in found:
+                told(plan, Result.CHANGED, "")
+                continue
+            result = do(found[letter_id])
+            del found[letter_id]
+            told(plan, *result)
+
+
+def _found(record: Record) -> Record:
+    """Prisjakt has it after all; whether with these facts, a correction makes sure of."""
+    return replace(ledger.reported(record, record.wanted, certain=False), shown_at=clock())
+
+
+def _conversion(record: Record) -> Conversion:
+    """What the order's last message said, as if it came now."""
+    return Conversion(
+        platform=record.platform,
+        shop=record.shop,
+        order_id=record.order_id,
+        order_reference=record.external_id,
+        event_name=record.event_name,
+        event_time=datetime.fromisoformat(record.event_time),
+        amount=record.wanted.amount,
+        currency=record.currency,
+        number_of_items=record.wanted.items,
+        click_id=record.click_id,
+        void=record.wanted.void,
+        revision=record.wanted.revision,
+        received_at=clock(),
+    )
+
+
+def _send(stack: Stack, body: str, shop: str) -> None:
+    message = {
+        "QueueUrl": stack.outputs["QueueUrl"],
+        "MessageBody": body,
+        "MessageGroupId": shop,
+    }
+    with told_clearly():
+        aws.until(
+            clock() + _SEND_FOR,
+            lambda: stack.sqs.call("SendMessage", message),
+            clock=clock,
+            sleep=time.sleep,
+        )

@@ -1,0 +1,130 @@
+"""Every outcome and reason in plain words: what it means, and what a person can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from prisjakt_relay.outcomes import DeathReason, Outcome, Reason, Received
+
+NOTHING: Final = "nothing"
+
+
+class Explanation(NamedTuple):
+    """Parts of a sentence: small letters at the start, no full stop at the end."""
+
+    meaning: str
+    remedy: str = NOTHING
+
+
+REASONS: Final[Mapping[Reason, Explanation]] = {
+    Reason.PING: Explanation("WooCommerce asked whether the address exists"),
+    Reason.OFF: Explanation("the shop's mode is off", "set mode to live or test"),
+    Reason.TOPIC: Explanation(
+        "it is not a topic that carries an order", "nothing, or remove that webhook"
+    ),
+    Reason.UNREADABLE: Explanation(
+        "rightly signed, but not an order that can be read",
+        "look at the field that is named; for `code`, let somebody who may read orders make the "
+        "webhook, with API version v3",
+    ),
+    Reason.TEST_DELIVERY: Explanation("Shopify's test notification: it works"),
+    Reason.SOURCE: Explanation(
+        "a renewal, a till, or another store",
+        "if it should be reported, change excluded_sources, or domain where the problem is domain",
+    ),
+    Reason.NO_CLICK_ID: Explanation(
+        "there is no click id on it, so the customer did not come from Prisjakt or did not consent",
+        "if you know better, look for pjclid on the order; without it, the snippet is at fault",
+    ),
+    Reason.INVALID_CLICK_ID: Explanation(
+        "what stands on the order as its click id is none", "look at the script that writes it"
+    ),
+    Reason.TOO_OLD: Explanation("ordered over 60 days ago"),
+    Reason.PAYMENT_PENDING: Explanation(
+        "the payment is not yet as sure as report_when asks",
+        "nothing: the payment sends another webhook",
+    ),
+    Reason.CANCELLED: Explanation("cancelled or refunded in full, and corrections is off"),
+    Reason.UNSUPPORTED_CURRENCY: Explanation(
+        "its currency is none of DKK, EUR, GBP, NOK, NZD, SEK",
+        "set currency to the other one, if the buyer pays in one of them",
+    ),
+    Reason.AMOUNT_OUT_OF_RANGE: Explanation("its amount is zero, negative, or over 999,999,999"),
+}
+
+DELIVERIES: Final[Mapping[Received, Explanation]] = {
+    Received.QUEUED: Explanation("accepted: from here on it is the relay's to deliver"),
+    Received.IGNORED: Explanation("nothing to report"),
+    Received.UNSIGNED: Explanation(
+        "no signature, or none of the shop's secrets made it",
+        "compare the secret in the shop system with signing_secrets",
+    ),
+    Received.UNKNOWN: Explanation(
+        "no such platform or shop", "compare the webhook's address with the shop's"
+    ),
+    Received.UNAVAILABLE: Explanation(
+        "the queue or the shop document was not available, and nothing was accepted",
+        "let the shop system send it again",
+    ),
+}
+
+OUTCOMES: Final[Mapping[Outcome, Explanation]] = {
+    Outcome.REPORTED: Explanation("Prisjakt has it"),
+    Outcome.CORRECTED: Explanation("Prisjakt has the order's new amount and items"),
+    Outcome.CORRECTION_REFUSED: Explanation(
+        "Prisjakt does not want the change and keeps what it has", "ask Prisjakt about its answer"
+    ),
+    Outcome.ALREADY_AT_PRISJAKT: Explanation(
+        "Prisjakt had an event of this reference before the relay's first try",
+        "look for a browser pixel, or for two shops with one order_reference",
+    ),
+    Outcome.NOT_CORRECTABLE: Explanation(
+        "it changed after it was reported, and cannot be corrected",
+        "give the shop its Prisjakt credentials, and set corrections to true",
+    ),
+    Outcome.NOTHING_TO_REPORT: Explanation("cancelled before it was ever reported"),
+    Outcome.DUPLICATE: Explanation("nothing new about an order that is settled"),
+    Outcome.SUPERSEDED: Explanation("a newer message about the order came first"),
+    Outcome.WAITING: Explanation("tried again later by itself"),
+    Outcome.DEAD: Explanation(
+        "it will not be reported without help", "see `prisjakt-relay dead show`"
+    ),
+    Outcome.UNREADABLE: Explanation(
+        "a message that is not the relay's, set aside in the queue DeadLetters",
+        "find out who writes to the queue",
+    ),
+}
+
+DEATHS: Final[Mapping[DeathReason, Explanation]] = {
+    DeathReason.REJECTED: Explanation(
+        "Prisjakt calls the event itself wrong",
+        "see what its answer names; once that is mended, `prisjakt-relay dead resend`",
+    ),
+    DeathReason.REFUSED: Explanation(
+        "Prisjakt refuses this order while it takes others of the shop: most likely its click id "
+        "is forged, or belongs to another shop",
+        "nothing, unless you know better: then `prisjakt-relay dead resend`",
+    ),
+    DeathReason.EXPIRED: Explanation(
+        "for 29 days no try succeeded, after which Prisjakt could no longer tell a duplicate",
+        "once the cause is mended, `prisjakt-relay dead resend`",
+    ),
+}
+
+_CAUSES: Final[Mapping[str, str]] = {
+    "AnswerError": "Prisjakt's answer was not as documented",
+    "ConflictError": "Prisjakt answered with a conflict",
+    "NotAnsweredError": "Prisjakt gave no usable answer",
+    "RefusedError": "Prisjakt refused it, for the shop's pixel or credentials or for this click id",
+    "TokenError": "Prisjakt's token address refused the shop's credentials, or did not answer",
+    "in doubt": "a batch with it was refused",
+    "no time left in this round": "the sender had no time left in that round",
+    "rate limit": "the hour's allowance of requests was used up",
+    "unknown shop": "the shop has no document any more",
+}
+
+
+def cause(word: str) -> str:
+    """What the sender gave as the cause of a wait; most of them are plain words already."""
+    return _CAUSES.get(word, word)

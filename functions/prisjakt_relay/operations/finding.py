@@ -1,0 +1,35 @@
+"""What a check found, and the words for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: `right` is None for what could not be told, or is only advice."""
+
+    name: str
+    right: bool | None
+    found: str
+    remedy: str = ""
+
+
+Check: TypeAlias = Callable[[], list[Finding]]
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 order`, `2 orders`."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def lasting(duration: timedelta) -> str:
+    """`40 s`, `5 min`, `3 h`, `2 d`."""
+    seconds = max(0.0, duration.total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

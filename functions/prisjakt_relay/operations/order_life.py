@@ -1,0 +1,268 @@
+"""The life of one order: what the logs, the ledger and Prisjakt know of it, and what that means."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+
+from prisjakt_relay.conversion import PURCHASE, TEST_PURCHASE
+from prisjakt_relay.errors import HeldError, PrisjaktError, RelayError, SetupError, StorageError
+from prisjakt_relay.ledger import Record, key, shop_day
+from prisjakt_relay.operations import logs, prisjakt_access
+from prisjakt_relay.operations.explanations import (
+    DELIVERIES,
+    OUTCOMES,
+    REASONS,
+    Explanation,
+    cause,
+)
+from prisjakt_relay.operations.stack import Stack, told_clearly
+from prisjakt_relay.outcomes import Outcome, Reason, Received
+from prisjakt_relay.prisjakt.client import PrisjaktClient
+from prisjakt_relay.prisjakt.models import Event
+from prisjakt_relay.shop import Shop
+from prisjakt_relay.tables import plain_item
+
+DAYS_SEARCHED: Final = 242  # 60 days old when it came, kept dead for 180; today and tomorrow
+MOST_REFUSED: Final = 10_000  # deliveries; more need no exact figure
+_DAYS_AT_ONCE: Final = 8
+_AHEAD: Final = timedelta(minutes=1)  # of this machine's clock
+_NEARBY: Final = timedelta(hours=1)  # within which Prisjakt's time of an event is of ours
+_REFUSED: Final = (Received.UNSIGNED, Received.UNKNOWN, Received.UNAVAILABLE)
+SENDER: Final = "sender"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line that a function wrote about the order."""
+
+    at: datetime
+    by: str
+    outcome: str
+    explanation: Explanation
+    reason: str | None = None
+    problem: str | None = None
+    cause: str | None = None
+    seconds: float | None = None
+    tries: int | None = None
+    void: bool = False
+    answer_status: int | None = None
+    answer_title: str | None = None
+    answer_fields: tuple[str, ...] = ()
+
+    def repeats(self, other: Entry) -> bool:
+        """Says nothing new, but that it is waiting still."""
+        return self.outcome == other.outcome == Outcome.WAITING and (
+            self.cause,
+            self.answer_status,
+            self.answer_title,
+        ) == (other.cause, other.answer_status, other.answer_title)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """What Prisjakt answered when it was asked for the order's events, if it was asked."""
+
+    asked: bool = False
+    events: tuple[Event, ...] = ()
+    error: RelayError | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Life:
+    """All that is known of an order, the entries oldest first."""
+
+    shop: str
+    order_id: str
+    entries: tuple[Entry, ...] = ()
+    records: tuple[Record, ...] = ()
+    holding: Holding = field(default_factory=Holding)
+
+
+def found(
+    stack: Stack,
+    name: str,
+    shop: Shop,
+    wanted: str,
+    since: datetime,
+    now: datetime,
+    *,
+    on_day: Callable[[], None] = lambda: None,
+) -> Life | None:
+    """The life of the order with this id or, if there is none, with this reference.
+
+    Log lines are looked for from `since` on. `on_day` is called after each day that is searched
+    for the reference.
+    """
+    candidates = list(dict.fromkeys([wanted, *_ids_in(shop.order_reference, wanted)]))
+    for order_id in candidates:
+        if records := _records(stack, name, order_id):
+            entries = _entries(stack, name, order_id, since, now)
+            return _life(stack, name, shop, order_id, entries, records)
+    for order_id in candidates:
+        if entries := _entries(stack, name, order_id, since, now):
+            return _life(stack, name, shop, order_id, entries, ())
+    other = id_of_reference(stack, name, wanted, now, on_day=on_day)
+    if other is None:
+        return None
+    entries = _entries(stack, name, other, since, now)
+    return _life(stack, name, shop, other, entries, _records(stack, name, other))
+
+
+def refused_deliveries(
+    stack: Stack, name: str, since: datetime, now: datetime
+) -> Mapping[str, int]:
+    """How many deliveries of the shop were turned away: nobody knows whose they were."""
+    counts = {}
+    for outcome in _REFUSED:
+        refused = logs.lines(
+            stack, {"shop": name, "outcome": outcome}, since, now, groups=("ReceiverLogGroup",)
+        )
+        counts[str(outcome)] = sum(1 for _ in islice(refused, MOST_REFUSED))
+    return counts
+
+
+def id_of_reference(
+    stack: Stack,
+    name: str,
+    reference: str,
+    now: datetime,
+    *,
+    on_day: Callable[[], None] = lambda: None,
+) -> str | None:
+    """The id of the newest order in the ledger that has this reference."""
+    days = [now.date() + timedelta(days=1 - back) for back in range(DAYS_SEARCHED)]
+    stack.dynamodb  # noqa: B018  # one for all threads, made before there are any
+    with ThreadPoolExecutor(_DAYS_AT_ONCE) as pool, told_clearly():
+        for start in range(0, len(days), _DAYS_AT_ONCE):
+            part = days[start : start + _DAYS_AT_ONCE]
+            for order_id in pool.map(lambda day: _on_day(stack, name, day, reference), part):
+                if order_id is not None:
+                    return order_id
+                on_day()
+    return None
+
+
+def _on_day(stack: Stack, name: str, day: date, reference: str) -> str | None:
+    query: dict[str, Any] = {
+        "TableName": stack.outputs["LedgerTable"],
+        "IndexName": "orders-by-day",
+        "KeyConditionExpression": "shop_day = :day",
+        "FilterExpression": "external_id = :reference",
+        "ExpressionAttributeValues": {
+            ":day": {"S": shop_day(name, day.isoformat())},
+            ":reference": {"S": reference},
+        },
+        "ScanIndexForward": False,
+    }
+    while True:
+        page = stack.dynamodb.call("Query", query)
+        for item in page["Items"]:
+            order = str(plain_item(item)["id"]).removeprefix(f"order#{name}#")
+            return order.rpartition("#")[0]
+        if "LastEvaluatedKey" not in page:
+            return None
+        query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def _ids_in(pattern: str, reference: str) -> Iterator[str]:
+    """The order id within a reference, where the shop's pattern is made of nothing else."""
+    expression = ""
+    for text, part, _, _ in string.Formatter().parse(pattern):
+        expression += re.escape(text)
+        if part is None:
+            continue
+        if part != "id":
+            return
+        expression += "(?P=id)" if "(?P<id>" in expression else "(?P<id>.+)"
+    if match := re.fullmatch(expression, reference):
+        yield match["id"]
+
+
+def _records(stack: Stack, name: str, order_id: str) -> tuple[Record, ...]:
+    with told_clearly():
+        both = [stack.ledger.get(key(name, order_id, event)) for event in (PURCHASE, TEST_PURCHASE)]
+    return tuple(record for record in both if record is not None)
+
+
+def _entries(
+    stack: Stack, name: str, order_id: str, since: datetime, now: datetime
+) -> tuple[Entry, ...]:
+    lines = logs.lines(stack, {"shop": name, "order_id": order_id}, since, now + _AHEAD)
+    found = [_entry(line) for line in lines if "outcome" in line]
+    return tuple(sorted(found, key=lambda entry: (entry.at, entry.by == SENDER)))
+
+
+def _entry(line: logs.Line) -> Entry:
+    return Entry(
+        at=line["at"],
+        by=str(line.get("service", "")),
+        outcome=str(line["outcome"]),
+        explanation=_explained(line),
+        reason=line.get("reason"),
+        problem=line.get("problem"),
+        cause=line.get("cause"),
+        seconds=line.get("seconds"),
+        tries=line.get("tries"),
+        void=line.get("void") is True,
+        answer_status=line.get("answer_status"),
+        answer_title=line.get("answer_title"),
+        answer_fields=tuple(line.get("answer_fields") or ()),
+    )
+
+
+def _explained(line: logs.Line) -> Explanation:
+    """An older or newer relay may have words that this one does not know."""
+    outcome, reason = line["outcome"], line.get("reason")
+    if reason in list(Reason):
+        return REASONS[Reason(reason)]
+    if outcome == Outcome.WAITING:
+        return Explanation(cause(str(line.get("cause", ""))))
+    if line.get("service") == SENDER and outcome in list(Outcome):
+        return OUTCOMES[Outcome(outcome)]
+    if outcome in list(Received):
+        return DELIVERIES[Received(outcome)]
+    return Explanation(str(outcome))
+
+
+# What Prisjakt holds
+
+
+def _life(
+    stack: Stack,
+    name: str,
+    shop: Shop,
+    order_id: str,
+    entries: tuple[Entry, ...],
+    records: tuple[Record, ...],
+) -> Life:
+    holding = _holding(stack, name, shop, records)
+    return Life(shop=name, order_id=order_id, entries=entries, records=records, holding=holding)
+
+
+def _holding(stack: Stack, name: str, shop: Shop, records: tuple[Record, ...]) -> Holding:
+    if not records or not shop.has_credentials:
+        return Holding()
+    try:
+        client = prisjakt_access.client(stack, name, shop)
+        events = {
+            event.id: event
+            for record in records
+            for event in _events(client, name, record)
+            if event.external_event_id == record.external_id
+        }
+    except (PrisjaktError, HeldError, SetupError, StorageError) as error:
+        return Holding(error=error)
+    return Holding(asked=True, events=tuple(events.values()))
+
+
+def _events(client: PrisjaktClient, name: str, record: Record) -> Iterable[Event]:
+    moment = datetime.fromisoformat(record.event_time)
+    with prisjakt_access.told_by_prisjakt(name, f"pixel {record.pixel_id}"):
+        return list(client.events(record.pixel_id, moment - _NEARBY, moment + _NEARBY))

@@ -1,0 +1,305 @@
+"""The checks of `doctor` that concern one shop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from typing import Any, Final
+
+from prisjakt_relay.errors import (
+    HeldError,
+    PrisjaktError,
+    RelayError,
+    SetupError,
+    ShopDocumentError,
+)
+from prisjakt_relay.operations import logs, prisjakt_access, shop_page, shops, trial
+from prisjakt_relay.operations.delivery import Refused, send
+from prisjakt_relay.operations.finding import Check, Finding, counted, lasting
+from prisjakt_relay.operations.stack import Stack, clock
+from prisjakt_relay.outcomes import Outcome, Reason, Received
+from prisjakt_relay.prisjakt.client import PrisjaktClient
+from prisjakt_relay.shop import Mode, Shop, from_document, unknown_fields
+
+ROLE: Final = "shop_user"
+SILENT: Final = timedelta(days=7)
+SHARE: Final = 0.05  # of orders that Prisjakt had before us: more is no chance
+FEW: Final = 3
+
+_PROBES: Final = {
+    "shopify": {"x-shopify-topic": "prisjakt-relay/doctor"},
+    "woocommerce": {"x-wc-webhook-topic": "prisjakt-relay.doctor"},
+}
+_DAY: Final = timedelta(days=1)
+_LINES: Final = 1_000
+
+
+def checks(stack: Stack, name: str, page: str | None = None) -> list[tuple[str, Check]]:
+    """All of a shop's, or only that its document is unusable; raises `SetupError` where there is
+    no such shop."""
+    shop, findings = document(stack, name)
+    made: list[tuple[str, Check]] = [("document", lambda: findings)]
+    if shop is None:
+        return made
+    return [
+        *made,
+        ("mode", lambda: [mode(name, shop)]),
+        ("signature", partial(signatures, stack, name, shop)),
+        ("Prisjakt credentials", partial(prisjakt, stack, name, shop)),
+        ("snippet", lambda: [snippet(stack, name, shop, page)]),
+        ("last delivery", lambda: [last_delivery(stack, name, shop)]),
+        ("refused deliveries", lambda: [refused(stack, name, shop)]),
+        ("dead orders", lambda: [dead(stack, name)]),
+        ("reported by others", lambda: [already_there(stack, name)]),
+    ]
+
+
+def document(stack: Stack, name: str) -> tuple[Shop | None, list[Finding]]:
+    """The document, if it can be used, and what there is to say of it."""
+    try:
+        written = shops.document(stack, name)
+        shop = from_document(written)
+    except ShopDocumentError as error:
+        return None, [_unusable(name, str(error))]
+    except SetupError as error:
+        if name not in shops.names(stack):
+            raise
+        return None, [_unusable(name, str(error))]
+    if unknown := unknown_fields(written):
+        return shop, [
+            Finding(
+                "document",
+                False,
+                f"has fields that nobody reads: {', '.join(unknown)}",
+                "correct the name or take it out; the functions go on without it, but raise an "
+                "alarm",
+            )
+        ]
+    return shop, [Finding("document", True, f"{shop.platform}, pixel {shop.pixel_id}")]
+
+
+def _unusable(name: str, text: str) -> Finding:
+    found, _, remedy = text.rpartition("; ")
+    return Finding(
+        "document",
+        False,
+        found or text,
+        f"{remedy or 'correct it'}: `prisjakt-relay shop set {name}`",
+    )
+
+
+def mode(name: str, shop: Shop) -> Finding:
+    """Live, or a reminder that it is not."""
+    live = f"when all is tried: `prisjakt-relay shop set {name} --mode live`"
+    if shop.mode is Mode.TEST:
+        return Finding("mode", None, "test: every order is a test-purchase", live)
+    if shop.mode is Mode.OFF:
+        return Finding("mode", None, "off: nothing is reported", live)
+    return Finding("mode", True, "live")
+
+
+def signatures(stack: Stack, name: str, shop: Shop) -> list[Finding]:
+    """Whether the deployed function is reached and takes what each signing secret signs.
+
+    The delivery carries no order, and a topic that no shop system has: it is ignored.
+    """
+    findings: list[Finding] = []
+    number = len(shop.signing_secrets)
+    for position, secret in enumerate(shop.signing_secrets, 1):
+        title = "signature" if number == 1 else f"signature {position} of {number}"
+        answer = send(stack, name, shop, secret, _PROBES[shop.platform], b"{}")
+        if isinstance(answer, Refused):
+            findings.append(Finding(title, False, answer.found, answer.remedy))
+            if not answer.found.startswith("401"):
+                break  # it would be the same again
+        elif answer.outcome != Received.IGNORED or answer.reason not in (Reason.TOPIC, Reason.OFF):
+            findings.append(
+                Finding(title, False, f"answered {answer.outcome}", "deploy the stack again")
+            )
+        else:
+            milliseconds = round(answer.seconds * 1000)
+            found = f"made, sent and found right in {milliseconds} ms"
+            findings.append(Finding(title, True, found))
+    return findings
+
+
+def prisjakt(stack: Stack, name: str, shop: Shop) -> list[Finding]:
+    """Whether Prisjakt knows the credentials, what they may do, and whether the pixel is on."""
+    if not shop.has_credentials:
+        return [
+            Finding(
+                "Prisjakt credentials",
+                None,
+                "none: purchases are reported, but neither corrected nor read back, and nobody "
+                "can look at the pixel",
+                "get them in Business Center, Integrations, then `prisjakt-relay shop set "
+                f"{name} --prisjakt-client-id ID --prisjakt-client-secret -`",
+            )
+        ]
+    client = prisjakt_access.client(stack, name, shop)
+    credentials = _credentials(client, name, shop)
+    if credentials.right is False and ROLE not in credentials.found:
+        return [credentials]
+    return [credentials, _pixel(client, name, shop)]
+
+
+def _credentials(client: PrisjaktClient, name: str, shop: Shop) -> Finding:
+    title, client_id = "Prisjakt credentials", shop.prisjakt_client_id or ""
+    try:
+        roles = client.client(client_id).roles
+    except (PrisjaktError, HeldError) as error:
+        return _not_answered(title, error, name, f"client {client_id}")
+    has = ", ".join(roles) or "none"
+    if ROLE in roles:
+        return Finding(title, True, f"{client_id}, roles: {has}")
+    return Finding(
+        title,
+        False,
+        f"{client_id} lacks the role {ROLE} (roles: {has})",
+        "ask Prisjakt for a client with that role, or make one in Business Center, Integrations",
+    )
+
+
+def _pixel(client: PrisjaktClient, name: str, shop: Shop) -> Finding:
+    title = "pixel"
+    try:
+        enabled = client.pixel(shop.pixel_id).enabled
+    except (PrisjaktError, HeldError) as error:
+        return _not_answered(title, error, name, f"pixel {shop.pixel_id}")
+    if enabled:
+        return Finding(title, True, "enabled")
+    return Finding(
+        title,
+        False,
+        f"{shop.pixel_id} is disabled: Prisjakt takes no purchases",
+        "enable it in Business Center, Conversion Tracking",
+    )
+
+
+def _not_answered(title: str, error: PrisjaktError | HeldError, name: str, what: str) -> Finding:
+    """Wrong where somebody can mend it, otherwise not told."""
+    told: RelayError = error
+    if isinstance(error, PrisjaktError):
+        told = prisjakt_access.told(error, name, what)
+    found, _, remedy = str(told).rpartition(": ")
+    return Finding(title, False if isinstance(told, SetupError) else None, found, remedy)
+
+
+def snippet(stack: Stack, name: str, shop: Shop, page: str | None) -> Finding:
+    """Whether the shop's page has it: the page asked for, else the front page of its domain."""
+    if page is None and stack.local_port is not None:
+        page = f"http://127.0.0.1:{stack.local_port}/{shop.platform}/"
+    if page is None and shop.domain is not None:
+        page = f"https://{shop.domain}/"
+    if page is None:
+        return Finding(
+            "snippet",
+            None,
+            "not looked for: the shop document has no domain",
+            "name a page of the shop with --page",
+        )
+    return shop_page.look(page, shop.platform, name)
+
+
+def last_delivery(stack: Stack, name: str, shop: Shop) -> Finding:
+    """When the shop system last sent an order: not what `test` and `doctor` sent."""
+    since = clock() - SILENT
+    lines = logs.recent(stack, {"shop": name, "service": "receiver"}, since, most=_LINES)
+    line = next(filter(_is_the_shops, lines), None)
+    if line is not None:
+        what = str(line.get("reason") or line["outcome"])
+        return Finding("last delivery", True, f"{lasting(clock() - line['at'])} ago ({what})")
+    topics = (
+        "Order creation, Order update, Order cancellation"
+        if shop.platform == "shopify"
+        else "Order updated"
+    )
+    return Finding(
+        "last delivery",
+        False if shop.mode is Mode.LIVE else None,
+        "none in 7 days",
+        f"look at the shop's webhooks: {topics}, active, to {stack.webhook(shop.platform, name)}",
+    )
+
+
+def _is_the_shops(line: Mapping[str, Any]) -> bool:
+    if line.get("outcome") not in (Received.QUEUED, Received.IGNORED):
+        return False
+    return line.get("reason") != Reason.TOPIC and not trial.is_sample(str(line.get("order_id")))
+
+
+def refused(stack: Stack, name: str, shop: Shop) -> Finding:
+    """Whether somebody sent with another signing secret of late."""
+    title = "refused deliveries"
+    line = logs.newest(stack, {"shop": name, "message": Received.UNSIGNED}, clock() - _DAY)
+    if line is None:
+        return Finding(title, True, "none in 24 h")
+    stops = "; WooCommerce stops sending after a few" if shop.platform == "woocommerce" else ""
+    return Finding(
+        title,
+        False,
+        f"the last one {lasting(clock() - line['at'])} ago: not signed with a secret of the shop"
+        + stops,
+        f"compare the shop system's secret: `prisjakt-relay shop show {name}`; "
+        f"`shop signing-secret add {name}` adds a second one",
+    )
+
+
+def dead(stack: Stack, name: str) -> Finding:
+    """Orders that will not be reported without help."""
+    pages = stack.client("dynamodb").get_paginator("query")
+    number = sum(
+        page["Count"]
+        for page in pages.paginate(
+            TableName=stack.outputs["LedgerTable"],
+            IndexName="dead-orders",
+            Select="COUNT",
+            KeyConditionExpression="dead_shop = :shop",
+            ExpressionAttributeValues={":shop": {"S": name}},
+        )
+    )
+    if not number:
+        return Finding("dead orders", True, "none")
+    return Finding(
+        "dead orders",
+        False,
+        f"{counted(number, 'order')} will not be reported without help",
+        f"`prisjakt-relay dead list {name}` says why",
+    )
+
+
+def already_there(stack: Stack, name: str) -> Finding:
+    """How many orders somebody else had reported before us."""
+    title = "reported by others"
+    others = _count(stack, name, Outcome.ALREADY_AT_PRISJAKT, None)
+    if others < FEW:
+        found = "none in 7 days" if not others else f"{counted(others, 'order')} in 7 days"
+        return Finding(title, True, found)
+    # So many of ours would make those of others a chance: no need to count further.
+    enough = round(others / SHARE)
+    ours = _count(stack, name, Outcome.REPORTED, enough)
+    share = others / (others + ours)
+    found = f"{counted(others, 'order')} in 7 days"
+    if share <= SHARE:
+        return Finding(title, True, f"{found}, not more than {SHARE:.0%}")
+    return Finding(
+        title,
+        False,
+        f"{found} ({share:.0%}) were at Prisjakt already",
+        "does a browser pixel report the same orders? Give the order_reference its event ids, or "
+        "take it out; do two shops share a pixel and a pattern? Give each its own order_reference",
+    )
+
+
+def _count(stack: Stack, name: str, outcome: Outcome, enough: int | None) -> int:
+    now = clock()
+    lines = logs.lines(
+        stack,
+        {"shop": name, "message": outcome},
+        now - SILENT,
+        now,
+        groups=("SenderLogGroup",),
+    )
+    return sum(1 for _ in islice(lines, enough))

@@ -1,0 +1,138 @@
+"""Times `report` and `dead list` over many orders, and shows that their memory stays flat.
+
+`python -m tests.benchmark.many_orders [--orders 100000]`. The commands run as a person runs them,
+each in a process of its own, against an embedded AWS with the template's table, queues and logs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from tests.operations.past_orders import DAYS, seed
+
+from prisjakt_relay.local import project
+from prisjakt_relay.local.aws import STACK, EmbeddedAws, expand
+from prisjakt_relay.local.system import sample_shops
+
+SHOP: Final = "busy"
+FEWER: Final = 10_000
+TARGET_SECONDS: Final = 10
+
+_CREATED: Final = frozenset({"AWS::DynamoDB::Table", "AWS::Logs::LogGroup", "AWS::SQS::Queue"})
+# What the system would say of an ended child counts what its parent had when it forked.
+_COMMAND_LINE: Final = """
+import atexit, pathlib, sys
+noted, status = pathlib.Path(sys.argv.pop(1)), pathlib.Path("/proc/self/status")
+atexit.register(lambda: noted.write_text(status.read_text()))
+from prisjakt_relay.cli.app import main
+main()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    command: str
+    orders: int
+    seconds: float
+    megabytes: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--orders", type=int, default=100_000)
+    most: int = parser.parse_args().orders
+    results = [each for orders in sorted({min(FEWER, most), most}) for each in _run(orders)]
+    table = Table("Command", "Orders", "Seconds", "Peak memory, MB", "")
+    for each in results:
+        table.add_row(
+            each.command,
+            f"{each.orders:,}",
+            f"{each.seconds:.1f}",
+            f"{each.megabytes:.0f}",
+            "✓" if each.seconds < TARGET_SECONDS else "✗",
+        )
+    Console().print(table)
+    sys.exit(any(each.seconds >= TARGET_SECONDS for each in results))
+
+
+def _run(orders: int) -> Iterator[Measured]:
+    port = _free_port()
+    since = f"{datetime.now(UTC) - timedelta(days=DAYS):%Y-%m-%d}"
+    with EmbeddedAws(port + 2) as aws, tempfile.TemporaryDirectory() as folder:
+        seed(aws, _create(aws), orders, SHOP)
+        report = ["report", SHOP, "--from", since]
+        for name, command in (
+            ("report", report),
+            ("report --out", [*report, "--out", str(Path(folder) / "report.html")]),
+            ("dead list", ["dead", "list", SHOP]),
+        ):
+            seconds, megabytes = _measure([*command, "--local", "--port", str(port)])
+            yield Measured(name, orders, seconds, megabytes)
+
+
+def _free_port() -> int:
+    """The first port of a local system whose AWS, two above it, nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port - 2
+
+
+def _create(aws: EmbeddedAws) -> str:
+    """The part of the template that holds data, as its stack; returns the table's name."""
+    template = expand((project.root() / "template.yaml").read_text("utf-8"))
+    resources = {
+        name: resource
+        for name, resource in template["Resources"].items()
+        if resource["Type"] in _CREATED
+    }
+    outputs = {
+        name: output
+        for name, output in template["Outputs"].items()
+        if output["Value"].get("Ref") in resources
+    }
+    outputs["WebhookAddress"] = {"Value": "https://relay.example/webhooks"}
+    template |= {"Resources": resources, "Outputs": outputs}
+    cloudformation = aws.client("cloudformation")
+    cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps(template))
+    while True:
+        (stack,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+        if stack["StackStatus"] == "CREATE_COMPLETE":
+            break
+        if not stack["StackStatus"].endswith("IN_PROGRESS"):
+            raise SystemExit(f"the template could not be created: {stack['StackStatus']}")
+        time.sleep(0.1)
+    aws.put_shop(SHOP, sample_shops()["demo-shopify"])
+    return next(
+        str(each["OutputValue"]) for each in stack["Outputs"] if each["OutputKey"] == "LedgerTable"
+    )
+
+
+def _measure(command: Sequence[str]) -> tuple[float, float]:
+    """Seconds and peak memory of the command line in a process of its own."""
+    with tempfile.NamedTemporaryFile() as noted:
+        program = [sys.executable, "-c", _COMMAND_LINE, noted.name, *command]
+        start = time.perf_counter()
+        subprocess.run(  # noqa: S603  # our own interpreter
+            program, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True
+        )
+        seconds = time.perf_counter() - start
+        (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(noted.name).read_text("utf-8"))
+    return seconds, int(peak) / 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Calls the command line as a terminal or a script does, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from tests.conftest import LOCAL_PORT
+
+from prisjakt_relay.cli.app import NAME, app, run
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def call(*arguments: str, stdin: str = "", width: int = 120) -> Called:
+    """Standard input is no terminal, nor is the output: as in a script."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", str(width))
+        patch.setattr(sys, "stdin", io.StringIO(stdin))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = run(lambda: app(list(arguments), prog_name=NAME, standalone_mode=False))
+    return Called(code, out.getvalue(), err.getvalue())
+
+
+def local(*arguments: str, stdin: str = "", width: int = 120) -> Called:
+    """The same for the shared local system."""
+    return call(*arguments, "--local", "--port", str(LOCAL_PORT), stdin=stdin, width=width)

@@ -1,0 +1,58 @@
+"""Every outcome and every reason has its words."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from itertools import chain
+
+import pytest
+
+from prisjakt_relay.errors import PrisjaktError
+from prisjakt_relay.operations.explanations import (
+    DEATHS,
+    DELIVERIES,
+    OUTCOMES,
+    REASONS,
+    Explanation,
+    cause,
+)
+from prisjakt_relay.outcomes import DeathReason, Outcome, Reason, Received
+
+ALL = [*REASONS.values(), *DELIVERIES.values(), *OUTCOMES.values(), *DEATHS.values()]
+
+
+@pytest.mark.parametrize(
+    ("members", "explained"),
+    [
+        (Reason, set(REASONS)),
+        (Received, set(DELIVERIES)),
+        (Outcome, set(OUTCOMES)),
+        (DeathReason, set(DEATHS)),
+    ],
+)
+def test_every_member_is_explained(members: type[StrEnum], explained: set[StrEnum]) -> None:
+    assert set(members) == explained
+
+
+@pytest.mark.parametrize("explanation", ALL)
+def test_explanations_are_parts_of_sentences(explanation: Explanation) -> None:
+    for text in explanation:
+        assert text
+        assert text == text.strip()
+        assert not text.endswith(".")
+
+
+def test_no_name_of_a_class_is_shown_as_a_cause() -> None:
+    """A sender that waits after an error of Prisjakt names it by its class."""
+    held_back = {"RateLimitedError", "RejectedError"}  # a pause by itself, and no wait at all
+    names = {error.__name__ for error in PrisjaktError.__subclasses__()} - held_back
+
+    assert names
+    assert [name for name in names if cause(name) == name] == []
+    assert cause("its turn has not come") == "its turn has not come"
+
+
+def test_remedies_name_commands_whole() -> None:
+    commands = list(chain.from_iterable(each.remedy.split("`")[1::2] for each in ALL))
+
+    assert "prisjakt-relay dead resend" in commands

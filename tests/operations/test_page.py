@@ -1,0 +1,38 @@
+"""A page is written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prisjakt_relay.errors import SetupError
+from prisjakt_relay.operations import page
+
+
+def test_a_page_is_written_whole(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    page.write("né", path)
+
+    assert path.read_text("utf-8") == "né"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    with pytest.raises(UnicodeEncodeError):
+        page.write("\ud800", path)
+
+    assert path.read_text("utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_not_there_or_is_the_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="there is no folder"):
+        page.write("", tmp_path / "missing" / "report.html")
+    with pytest.raises(SetupError, match="that is a folder"):
+        page.write("", tmp_path)
