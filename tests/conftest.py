@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 
 from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.local.deliveries import Delivery, load_all
@@ -43,6 +46,14 @@ def embedded_aws() -> Iterator[EmbeddedAws]:
         port = free.getsockname()[1]
     with EmbeddedAws(port) as running:
         yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_models() -> Iterator[None]:
+    """Read once, and not once per session that somebody makes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")

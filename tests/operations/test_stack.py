@@ -47,11 +47,11 @@ def test_the_local_stack_has_its_own_address_and_everything_else_of_the_template
 
 
 def test_a_stack_is_found_as_the_aws_cli_would(aws: EmbeddedAws) -> None:
-    create(aws, "relay-a", {name: {"Value": name.lower()} for name in stack.OUTPUTS})
+    create(aws, "found-a", {name: {"Value": name.lower()} for name in stack.OUTPUTS})
 
-    found = stack.find("relay-a")
+    found = stack.find("found-a")
 
-    assert (found.name, found.region) == ("relay-a", REGION)
+    assert (found.name, found.region) == ("found-a", REGION)
     assert found.webhook("woocommerce", "my-shop") == "webhookaddress/woocommerce/my-shop"
     assert found.service("sqs").call("ListQueues", {}) is not None
 
@@ -59,29 +59,29 @@ def test_a_stack_is_found_as_the_aws_cli_would(aws: EmbeddedAws) -> None:
 def test_the_region_that_is_given_goes_before_the_environment(
     aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create(aws, "relay-b", {name: {"Value": "x"} for name in stack.OUTPUTS})
+    create(aws, "found-b", {name: {"Value": "x"} for name in stack.OUTPUTS})
     monkeypatch.setenv("AWS_REGION", "us-east-1")
 
-    assert stack.find("relay-b", region=REGION).region == REGION
-    with pytest.raises(SetupError, match="there is no stack relay-b in us-east-1: name it"):
-        stack.find("relay-b")
+    assert stack.find("found-b", region=REGION).region == REGION
+    with pytest.raises(SetupError, match="there is no stack found-b in us-east-1: name it"):
+        stack.find("found-b")
 
 
 def test_a_stack_of_something_else_is_told(aws: EmbeddedAws) -> None:
-    create(aws, "relay-c", {"Elsewhere": {"Value": "x"}})
+    create(aws, "found-c", {"Elsewhere": {"Value": "x"}})
 
     with pytest.raises(SetupError, match="no output WebhookAddress: it is not a relay"):
-        stack.find("relay-c")
+        stack.find("found-c")
 
 
 def test_a_stack_without_outputs_is_told_with_its_status(aws: EmbeddedAws) -> None:
-    create(aws, "relay-d", {})
+    create(aws, "found-d", {})
 
-    with pytest.raises(SetupError, match=r"relay-d is not usable \(CREATE_COMPLETE\): deploy it"):
-        stack.find("relay-d")
+    with pytest.raises(SetupError, match=r"found-d is not usable \(CREATE_COMPLETE\): deploy it"):
+        stack.find("found-d")
 
 
 def test_nothing_secret_of_the_session_is_printed(aws: EmbeddedAws) -> None:
-    create(aws, "relay-e", {name: {"Value": "x"} for name in stack.OUTPUTS})
+    create(aws, "found-e", {name: {"Value": "x"} for name in stack.OUTPUTS})
 
-    assert "session" not in repr(stack.find("relay-e"))
+    assert "session" not in repr(stack.find("found-e"))

@@ -60,7 +60,11 @@ def options(
 
 def main() -> None:
     """The program. Whatever goes wrong is one sentence on standard error, and an exit code."""
-    sys.exit(run(lambda: app(prog_name=NAME, standalone_mode=False)))
+    code = run(lambda: app(prog_name=NAME, standalone_mode=False))
+    if code == INTERRUPTED:  # threads that still wait for an answer are not waited for
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(command: Callable[[], object]) -> int:
