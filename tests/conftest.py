@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import botocore.session
 import pytest
@@ -15,6 +16,7 @@ from botocore.loaders import create_loader
 from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.local.deliveries import Delivery, load_all
 from prisjakt_relay.local.system import LocalSystem, sample_shops
+from prisjakt_relay.operations.stack import Stack, find_local
 from prisjakt_relay.shop import Shop, from_document
 
 LOCAL_PORT = 20_001 + os.getpid() % 4_000 * 3  # two runs at the same time do not meet
@@ -61,3 +63,9 @@ def local_system() -> Iterator[LocalSystem]:
     """The whole system, shared by all tests of the command line: each makes the shops it uses."""
     with LocalSystem(port=LOCAL_PORT, shops=sample_shops(), time_scale=0.05) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def stack(local_system: LocalSystem) -> Stack:
+    """That system's stack, as the command line finds it."""
+    return find_local(urlsplit(local_system.address).port or LOCAL_PORT)

@@ -203,6 +203,7 @@ class Pool(urllib3.PoolManager):
             {"AWS_REGION": "cn-north-1"},
             "https://secretsmanager.cn-north-1.amazonaws.com.cn/",
         ),
+        ("sqs", {"AWS_REGION": "eusc-de-east-1"}, "https://sqs.eusc-de-east-1.amazonaws.eu/"),
         ("sqs", {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}, "http://127.0.0.1:4566/"),
         ("sqs", {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566/"}, "http://127.0.0.1:4566/"),
     ],

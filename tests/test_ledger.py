@@ -546,6 +546,45 @@ def test_a_dead_order_that_turns_out_to_be_at_prisjakt_can_be_corrected() -> Non
     assert granted(claim(there, message(2, "5.00"), now=now, corrects=True)).wanted.amount == 5
 
 
+def test_a_dropped_order_that_becomes_void_is_forgotten_as_dead() -> None:
+    record = rules.dropped(settled(message(1), bury), START)
+
+    after = claim(record, void(2)).record
+
+    assert (after.status, after.death, after.dropped_at) == (Status.NOTHING_TO_REPORT, None, None)
+
+
+@pytest.mark.parametrize("corrects", [True, False])
+def test_a_resent_order_that_prisjakt_shows_is_never_posted_again(corrects: bool) -> None:
+    """It stays listed as dead until a sender has made sure of its facts, or need not."""
+    record, now = expired(stored=True)
+    shown = replace(
+        record, settled=None, reported=record.wanted, certain=False, shown_at=now, tries=0
+    )
+
+    again = claim(shown, message(1), now=now, corrects=corrects)
+
+    assert to_item(shown)["dead_shop"] == record.shop
+    assert "dead_shop" not in to_item(again.record)
+    assert again.record.death is None
+    if corrects:
+        assert rules.is_correction(granted(again))
+    else:
+        assert (again.outcome, again.record.status) == (Outcome.DUPLICATE, Status.REPORTED)
+
+
+def test_a_shown_order_that_changed_is_corrected_once_the_shop_corrects() -> None:
+    """It is dead no more, so that nothing keeps it from being mended later."""
+    record, now = expired(stored=True)
+    shown = replace(record, settled=None, reported=record.wanted, certain=False, shown_at=now)
+
+    without = claim(shown, message(2, "5.00"), now=now)
+    later = claim(without.record, message(2, "5.00"), now=now, corrects=True)
+
+    assert (without.outcome, without.record.death) == (Outcome.NOT_CORRECTABLE, None)
+    assert granted(later).wanted.amount == 5
+
+
 def test_a_decision_about_another_version_than_the_one_looked_at_is_refused() -> None:
     store = MemoryStore()
     ledger = Ledger(store)

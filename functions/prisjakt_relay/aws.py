@@ -37,6 +37,8 @@ _PROTOCOLS: Final = {
     "sqs": ("AmazonSQS", "1.0"),
 }
 
+_SUFFIXES: Final = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}
+
 
 class _Credentials(NamedTuple):
     """What botocore's signer reads; its own class would import the whole credentials chain."""
@@ -70,7 +72,7 @@ class Service:
             )
         except KeyError as missing:
             raise SetupError(f"{missing.args[0]} is not set; Lambda sets it") from None
-        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        suffix = _SUFFIXES.get(region.partition("-")[0], "amazonaws.com")
         endpoint = environment.get("AWS_ENDPOINT_URL", f"https://{name}.{region}.{suffix}")
         self._url = endpoint.rstrip("/") + "/"
         self._auth = SigV4Auth(cast("ReadOnlyCredentials", credentials), name, region)

@@ -289,7 +289,14 @@ def needs_proof(record: Record, now: datetime) -> bool:
 
 def _back_to_reported(record: Record) -> Record:
     """An order that was changed and changed back is no longer outstanding."""
-    return replace(record, status=Status.REPORTED, settled=record.reported, alone=False)
+    return replace(
+        record,
+        status=Status.REPORTED,
+        settled=record.reported,
+        alone=False,
+        death=None,
+        dead_since=None,
+    )
 
 
 def reported(record: Record, sent: Facts, *, certain: bool) -> Record:
@@ -311,7 +318,9 @@ def already_at_prisjakt(record: Record, sent: Facts) -> Record:
 
 
 def not_correctable(record: Record, sent: Facts) -> Record:
-    return replace(_released(record), status=Status.NOT_CORRECTABLE, settled=sent)
+    return replace(
+        _released(record), status=Status.NOT_CORRECTABLE, settled=sent, death=None, dead_since=None
+    )
 
 
 def correction_refused(record: Record, sent: Facts, answer: Problem) -> Record:
@@ -331,6 +340,7 @@ def nothing_to_report(record: Record, sent: Facts) -> Record:
         trying_since=None,
         death=None,
         dead_since=None,
+        dropped_at=None,
     )
 
 

@@ -2,12 +2,14 @@
 
 `python -m tests.benchmark.many_orders [--orders 100000]`. The commands run as a person runs them,
 each in a process of its own, against an embedded AWS with the template's table, queues and logs.
+It fails if one takes too long, or more memory for many orders than for a few.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import socket
 import subprocess
@@ -31,6 +33,7 @@ from prisjakt_relay.local.system import sample_shops
 SHOP: Final = "busy"
 FEWER: Final = 10_000
 TARGET_SECONDS: Final = 10
+FLAT: Final = 1.5  # times the memory for fewer orders
 
 _CREATED: Final = frozenset({"AWS::DynamoDB::Table", "AWS::Logs::LogGroup", "AWS::SQS::Queue"})
 # What the system would say of an ended child counts what its parent had when it forked.
@@ -56,6 +59,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=100_000)
     most: int = parser.parse_args().orders
     results = [each for orders in sorted({min(FEWER, most), most}) for each in _run(orders)]
+    wrong = _wrong(results)
     table = Table("Command", "Orders", "Seconds", "Peak memory, MB", "")
     for each in results:
         table.add_row(
@@ -63,10 +67,22 @@ def main() -> None:
             f"{each.orders:,}",
             f"{each.seconds:.1f}",
             f"{each.megabytes:.0f}",
-            "✓" if each.seconds < TARGET_SECONDS else "✗",
+            "✗" if each in wrong else "✓",
         )
     Console().print(table)
-    sys.exit(any(each.seconds >= TARGET_SECONDS for each in results))
+    sys.exit(bool(wrong))
+
+
+def _wrong(results: Sequence[Measured]) -> list[Measured]:
+    """Those that took too long, or whose memory grew with the orders."""
+    least: dict[str, float] = {}
+    for each in results:
+        least[each.command] = min(each.megabytes, least.get(each.command, math.inf))
+    return [
+        each
+        for each in results
+        if each.seconds >= TARGET_SECONDS or each.megabytes > FLAT * least[each.command]
+    ]
 
 
 def _run(orders: int) -> Iterator[Measured]:
@@ -79,6 +95,7 @@ def _run(orders: int) -> Iterator[Measured]:
             ("report", report),
             ("report --out", [*report, "--out", str(Path(folder) / "report.html")]),
             ("dead list", ["dead", "list", SHOP]),
+            ("dead list --json", ["dead", "list", SHOP, "--limit", "0", "--json"]),
         ):
             seconds, megabytes = _measure([*command, "--local", "--port", str(port)])
             yield Measured(name, orders, seconds, megabytes)

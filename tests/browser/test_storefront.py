@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from decimal import Decimal
 from itertools import count
 
 import pytest
 from tests.browser.browsers import Browser
 from tests.browser.customer import Customer
+from tests.operations.patients import spoilt
 
 from prisjakt_relay.local.prisjakt_records import Event
 from prisjakt_relay.local.system import LocalSystem, sample_shops
@@ -71,6 +73,22 @@ def test_a_test_purchase_arrives_as_one(customer: Customer, system: LocalSystem)
     (event,) = held(system)
     assert event.event_name == "test-purchase"
     assert event.signed_click_id == click_id
+
+
+def test_a_dead_order_says_what_explains_it(customer: Customer, system: LocalSystem) -> None:
+    customer.come("listing")
+    customer.answer("yes")
+    customer.until("document.cookie.includes('pjclid=')")
+    with ExitStack() as spoiling:
+        for name in SHOPS.values():
+            pixel_id = str(sample_shops()[name]["pixel_id"])
+            spoiling.enter_context(spoilt(system, pixel_id, kind="status", status=400, times=1_000))
+
+        order = customer.buy()
+
+    assert order["said"] == "dead"
+    explained = "dead: see prisjakt-relay order "
+    customer.until(f"document.querySelector('#steps .bad').innerText.includes('{explained}')")
 
 
 def test_who_declines_is_not_reported(customer: Customer, system: LocalSystem) -> None:

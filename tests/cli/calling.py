@@ -28,17 +28,25 @@ class Called:
         return json.loads(self.out)
 
 
-def call(*arguments: str, stdin: str = "", width: int = 120) -> Called:
-    """Standard input is no terminal, nor is the output: as in a script."""
+class Terminal(io.StringIO):
+    """Standard input with somebody at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def call(*arguments: str, stdin: str = "", width: int = 120, asked: bool = False) -> Called:
+    """Nothing is a terminal, as in a script; but standard input is, if somebody can be asked."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", str(width))
-        patch.setattr(sys, "stdin", io.StringIO(stdin))
+        patch.setattr(sys, "stdin", Terminal(stdin) if asked else io.StringIO(stdin))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run(lambda: app(list(arguments), prog_name=NAME, standalone_mode=False))
     return Called(code, out.getvalue(), err.getvalue())
 
 
-def local(*arguments: str, stdin: str = "", width: int = 120) -> Called:
+def local(*arguments: str, stdin: str = "", width: int = 120, asked: bool = False) -> Called:
     """The same for the shared local system."""
-    return call(*arguments, "--local", "--port", str(LOCAL_PORT), stdin=stdin, width=width)
+    where = ("--local", "--port", str(LOCAL_PORT))
+    return call(*arguments, *where, stdin=stdin, width=width, asked=asked)

@@ -15,8 +15,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar, Final
 
+import botocore.endpoint
 import pytest
-from botocore import endpoint
 from tests.cli.calling import Called, call
 from tests.conftest import LOCAL_PORT
 from typer.main import get_command
@@ -120,20 +120,37 @@ def test_every_exit_code_is_explained() -> None:
         assert re.search(rf"\b{code} ", str(app.info.epilog))
 
 
+def test_every_right_that_is_needed_is_on_the_page() -> None:
+    """Whoever grants exactly these is not surprised."""
+    own = {"get_paginator", "get_credentials", "get_frozen_credentials", "get_template"}
+    sources = "".join(file.read_text("utf-8") for file in Path(stack.__file__).parent.glob("*.py"))
+    verbs = "create|delete|describe|get|list|put|restore|start|stop"
+    methods = set(re.findall(rf'(?<=[."])((?:{verbs})_[a-z_]+)', sources)) - own
+    plain = set(
+        re.findall(r'"(Query|Scan|[A-Z][a-z]+Messages?(?:Visibility)?)(?:Batch)?"', sources)
+    )
+    actions = {"".join(map(str.capitalize, name.split("_"))) for name in methods - {"get_nowait"}}
+
+    assert {"DescribeStacks", "GetSecretValue", "ListStackResources"} <= actions
+    assert {"Query", "SendMessage", "ReceiveMessage"} <= plain
+    for action in actions | plain | {"GetItem", "PutItem", "UpdateItem"}:
+        assert re.search(rf"\b{action}\b", PAGE), action
+
+
 # What may be in the way
 
 
 @pytest.mark.parametrize("words", sorted(set(ON_STACK) - NEEDS_NO_SHOP - NEEDS_AWS_ONLY))
-def test_a_wrong_shop_is_told(words: str, local_system: LocalSystem) -> None:
+@pytest.mark.usefixtures("local_system")
+def test_a_wrong_shop_is_told(words: str) -> None:
     given = [NO_SUCH_SHOP if each == "my-shop" else each for each in arguments(words)]
     assert NO_SUCH_SHOP in given
 
     called = call(*given, "--local", "--port", str(LOCAL_PORT), stdin="secret\n")
 
-    assert local_system.address
     assert (called.code, called.out) == (2, "")
     assert f"there is no shop {NO_SUCH_SHOP} in the stack local" in one_sentence(called)
-    assert "`prisjakt-relay shop list`" in called.err
+    assert "`prisjakt-relay shop list --local --port" in called.err
 
 
 @pytest.mark.parametrize("words", ON_STACK)
@@ -213,7 +230,7 @@ def test_a_profile_that_is_not_there_is_told(words: str, own_aws: pytest.MonkeyP
 @pytest.mark.parametrize("words", ON_STACK)
 def test_no_network_is_told(words: str, with_keys: pytest.MonkeyPatch) -> None:
     with_keys.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with_keys.setattr(endpoint.time, "sleep", lambda _: None)  # between attempts
+    with_keys.setattr(botocore.endpoint.time, "sleep", lambda _: None)  # between attempts
 
     called = call(*arguments(words))
 
@@ -293,23 +310,128 @@ def test_a_wrong_call_is_told_with_where_help_is() -> None:
 
 
 @pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        (["--port", "8787"], "--port is the local system's: add --local"),
+        (["--local", "--region", "eu-north-1"], "--local has neither region nor profile"),
+        (["--local", "--profile", "x"], "--local has neither region nor profile"),
+        (["--stack", "no stack"], "--stack 'no stack': a stack's name has letters, digits and -"),
+        (["--stack", "\xff"], "a stack's name has letters"),
+    ],
+)
+def test_places_that_contradict_each_other_are_told(where: list[str], told: str) -> None:
+    """Before anything is asked: what was meant might be another stack."""
+    called = call("shop", "list", *where)
+
+    assert (called.code, called.out) == (2, "")
+    assert told in one_sentence(called)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "told"),
+    [
+        ("nonsense", "the AWS configuration cannot be used"),
+        ("http://127.0.0.1:9", "AWS does not answer at http://127.0.0.1:9"),
+    ],
+)
+def test_an_endpoint_that_is_none_is_told(
+    endpoint: str, told: str, with_keys: pytest.MonkeyPatch
+) -> None:
+    with_keys.setenv("AWS_ENDPOINT_URL", endpoint)
+    with_keys.setattr(botocore.endpoint.time, "sleep", lambda _: None)
+
+    assert told in one_sentence(call("shop", "list"))
+
+
+def test_something_else_than_aws_is_told(
+    with_keys: pytest.MonkeyPatch, local_system: LocalSystem
+) -> None:
+    """A sign-in page of a network, for example."""
+    with_keys.setenv("AWS_ENDPOINT_URL", local_system.address)
+
+    called = call("shop", "list")
+
+    assert called.code == 2
+    assert "what answers is not AWS" in one_sentence(called)
+
+
+@pytest.mark.parametrize(
     ("given", "told"),
     [
         (["--from", "yesterday"], "--from 'yesterday': write a day like 2026-11-01"),
         (["--to", "2026-02-30"], "--to '2026-02-30': write a day like 2026-11-01"),
         (["--from", "2026-11-02", "--to", "2026-11-01"], "--from is not before --to"),
+        (["--to", "9999-12-31"], "--to '9999-12-31': write a day like 2026-11-01"),
+        (["--from", "0001-01-01"], "--from '0001-01-01': nothing is known of that time"),
+        (["--from", "0001-01-01T00:00+14:00"], "write a day like 2026-11-01"),
     ],
 )
-def test_a_date_that_is_none_is_told(
-    given: list[str], told: str, local_system: LocalSystem
-) -> None:
+@pytest.mark.usefixtures("local_system")
+def test_a_date_that_is_none_is_told(given: list[str], told: str) -> None:
     where = ["--local", "--port", str(LOCAL_PORT)]
 
     called = call("report", "demo-shopify", *given, *where)
 
-    assert local_system.address
     assert (called.code, called.out) == (2, "")
     assert told in one_sentence(called)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.usefixtures("local_system")
+def test_a_terminal_that_cannot_show_every_sign_gets_the_others(encoding: str) -> None:
+    local = ["--local", "--port", str(LOCAL_PORT)]
+    with_it = {"env": os.environ | {"PYTHONIOENCODING": encoding}, "encoding": encoding}
+    running = process("doctor", *local, **with_it)
+
+    out, said = running.communicate(timeout=60)
+
+    assert said == ""
+    assert "CREATE_COMPLETE" in out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--version > /dev/full", "error: standard output: No space left on device\n"),
+        ("snippet shopify --json > /dev/full", "error: standard output: No space left on device\n"),
+        ("snippet shopify --json >&-", ""),
+        ("shop add x --local --port 1024 <&-", "error: no local system at port 1024"),
+        ("report 2>&-", ""),
+    ],
+)
+def test_streams_that_are_closed_or_full_are_no_reason_for_a_traceback(
+    given: str, said: str
+) -> None:
+    program = f"{shlex.quote(sys.executable)} -m prisjakt_relay.cli.start"
+
+    done = subprocess.run(  # noqa: S602  # our own program
+        f"{program} {given}", shell=True, capture_output=True, text=True, check=False
+    )
+
+    assert done.stderr.startswith(said)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == bool(said)
+    assert done.returncode == (0 if ">&-" in given and "2>" not in given else 2)
+
+
+@pytest.mark.parametrize("words", ["", "shop", "shop add", "dead resend", "report", "prisjakt"])
+def test_help_loads_nothing_that_only_the_work_needs(words: str) -> None:
+    """Completion and help are asked for often."""
+    heavy = ["boto3", "botocore", "requests", "jinja2", "pygal", "prisjakt_relay.operations.stack"]
+    look = f"""
+import atexit, sys
+atexit.register(lambda: print([name for name in {heavy} if name in sys.modules]))
+from prisjakt_relay.cli.app import main
+main()
+"""
+    done = subprocess.run(  # noqa: S603  # our own program
+        [sys.executable, "-c", look, *words.split(), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 # As a real process
@@ -317,7 +439,7 @@ def test_a_date_that_is_none_is_told(
 
 def process(*given: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603  # our own program
-        [sys.executable, "-c", "from prisjakt_relay.cli.app import main; main()", *given],
+        [sys.executable, "-c", "from prisjakt_relay.cli.start import main; main()", *given],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -330,7 +452,8 @@ def process(*given: str, **options: Any) -> subprocess.Popen[str]:
     [["--help"], ["snippet", "shopify"], ["shop", "list"], ["shop", "list", "--json"]],
     ids=" ".join,
 )
-def test_a_reader_that_goes_away_is_no_error(given: list[str], local_system: LocalSystem) -> None:
+@pytest.mark.usefixtures("local_system")
+def test_a_reader_that_goes_away_is_no_error(given: list[str]) -> None:
     where = ["--local", "--port", str(LOCAL_PORT)] if given[0] == "shop" else []
     running = process(*given, *where)
     assert running.stdout is not None
@@ -340,7 +463,6 @@ def test_a_reader_that_goes_away_is_no_error(given: list[str], local_system: Loc
     said = running.stderr.read()
     running.stderr.close()
 
-    assert local_system.address
     assert said == ""
     assert running.wait(60) == program.READER_GONE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import socket
@@ -68,8 +69,8 @@ def test_a_sample_that_is_refused_is_told_with_its_remedy(local_system: LocalSys
 
     assert called.code == 1
     assert "✗ Prisjakt" in called.out
-    assert "400: Not [b]valid[/b]" in called.out
-    assert "→ `prisjakt-relay dead show" in called.out
+    assert "400 Not [b]valid[/b]" in called.out
+    assert f"\n    prisjakt-relay dead show {name} " in called.out
 
 
 def pixel(name: str) -> str:
@@ -155,10 +156,32 @@ def test_the_stack_and_the_shop_are_told_line_by_line(local_system: LocalSystem)
     assert f"shop {name}" in lines
     assert "✓ queue to sender      enabled" in [line.rstrip() for line in lines]
     assert lines.index(f"shop {name}") > lines.index(lines[0])
-    assert all(len(line) <= 80 for line in lines)
+    assert all(len(line) <= 80 or re.match(r" {4}\S", line) for line in lines)
+    assert f"    prisjakt-relay shop set {name} --mode live --local --port {LOCAL_PORT}" in lines
     assert called.code == (1 if any(line.startswith("✗") for line in lines) else 0)
     assert " right, " in lines[-1]
     assert " wrong, " in lines[-1]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_what_is_to_be_copied_is_never_broken(
+    width: int, local_system: LocalSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = "prisjakt-relay shop set my-shop --prisjakt-client-id ID --prisjakt-client-secret -"
+    address = "https://a1b2c3d4e5.execute-api.eu-north-1.amazonaws.com/webhooks/shopify/my-shop"
+    remedy = f"get them in Business Center, then `{command}`; or look at the webhook to {address}"
+    finding = Finding("mode", None, "found", remedy)
+    section = checks.Section(None, "stack", [("mode", lambda: [finding])])
+    monkeypatch.setattr(checks, "sections", lambda *_: [section])
+
+    lines = local("doctor", width=width).out.splitlines()
+
+    assert sum(command in line for line in lines) == 1
+    assert sum(address in line for line in lines) == 1
+    for line in lines:
+        assert len(line) <= width or line in (f"    {command}", f"    {address}")
+    told = re.sub(r"[`;]", "", " ".join(" ".join(lines).split()))
+    assert f"→ {remedy.replace('`', '').replace(';', '')} " in told
 
 
 @pytest.mark.parametrize(("right", "code"), [(True, 0), (None, 0), (False, 1)])
@@ -226,8 +249,8 @@ def test_a_page_that_cannot_be_written_is_told_before_anything_is_looked_at(
     assert "there is no folder" in called.err
 
 
-def test_a_shop_that_is_not_there_is_told(local_system: LocalSystem) -> None:
-    assert local_system.address
+@pytest.mark.usefixtures("local_system")
+def test_a_shop_that_is_not_there_is_told() -> None:
     for words in (["test"], ["doctor"]):
         called = local(*words, "nobody")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,7 +46,7 @@ def test_the_list_says_why_and_what_a_resend_would_do(make: Make) -> None:
 
     assert listed.code == 0
     assert "11 (SE-11)" in listed.out
-    assert "rejected: 400 Not valid: See fields: data.amount" in " ".join(listed.out.split())
+    assert "rejected: 400 Not valid, See fields; data.amount: odd" in " ".join(listed.out.split())
     assert "--force" in listed.out
     assert "give the shop Prisjakt credentials" in listed.err
 
@@ -89,11 +91,46 @@ def test_one_order_is_shown_with_everything_and_the_remedy(make: Make) -> None:
     assert "data.amount: odd" in words
     assert "996.50 SEK, 3 items" in words
     assert "Prisjakt cannot have it: a resend is safe." in words
+    assert f"`prisjakt-relay dead resend {shop.name} 21 --local --port {LOCAL_PORT}`" in words
     told = local("dead", "show", shop.name, "21", "--json").json
     assert (told["reason"], told["step"], told["amount"]) == ("expired", "resend", "996.50")
+    assert "Tries before" not in words
     stuck = local("dead", "show", shop.name, "22")
     assert "crashed the sender" in stuck.out
     assert local("dead", "show", shop.name, "22", "--json").json["reason"] == "undelivered"
+
+
+def test_one_order_is_shown_with_times_in_utc_and_its_earlier_tries(make: Make) -> None:
+    shop = make()
+    record = shop.dies(order_id="25", tried=LONG_AGO)
+    tried = replace(record, wanted=replace(record.wanted, items=1), tries=2, refusals=1, version=2)
+    assert shop.stack.store.put(ledger.to_item(tried), previous=1)
+
+    words = " ".join(local("dead", "show", shop.name, "25", width=80).out.split())
+
+    assert "996.50 SEK, 1 item " in words
+    assert "Tries before the last 2 without success, 1 of them refused" in words
+    made_at = datetime.fromisoformat(record.event_time)
+    assert f"Event purchase at {made_at:%Y-%m-%d %H:%M:%S} UTC" in words
+    for what, when in (
+        ("Dead since", record.dead_since),
+        ("Received", record.received_at),
+        ("First try", record.first_try_at),
+    ):
+        assert f"{what} {when:%Y-%m-%d %H:%M:%S} UTC" in words
+
+
+def test_a_dead_order_is_shown_without_the_signature_of_its_click_id(make: Make) -> None:
+    shop = make()
+    click_id = str(uuid.uuid4())
+    shop.dies(order_id="23", click_id=f"{click_id}_0123456789abcdef")
+
+    shown = local("dead", "show", shop.name, "23", width=200)
+    told = local("dead", "show", shop.name, "23", "--json")
+
+    assert click_id in shown.out
+    assert told.json["click_id"] == click_id
+    assert "0123456789abcdef" not in shown.out + told.out
 
 
 def test_what_was_dropped_or_resent_says_so_when_shown(make: Make) -> None:
@@ -252,6 +289,87 @@ def test_an_order_that_was_dropped_is_resent_when_it_is_named(make: Make) -> Non
 
     wait_for(lambda: shop.is_reported("85"), "reported")
     assert len(shop.events()) == 1
+
+
+def test_a_repeat_with_some_done_and_some_misspelt_does_the_rest(make: Make) -> None:
+    shop = make()
+    shop.dies(order_id="86", order_reference="SE-86")
+    shop.dies(order_id="87", order_reference="SE-87")
+    assert local("dead", "drop", shop.name, "SE-86", "--yes").code == 0
+
+    again = local("dead", "drop", shop.name, "SE-86", "SE-87", "--yes")
+    assert (again.code, "1 dropped" in again.out) == (0, True)
+    assert "SE-86 is not among those chosen: it is dropped already" in again.err
+    misspelt = local("dead", "drop", shop.name, "SE-8", "SE-87", "--yes")
+    assert (misspelt.code, misspelt.out) == (1, "Nothing to drop.\n")
+    assert f"there is no dead order SE-8 of {shop.name}" in misspelt.err
+
+    assert local("dead", "resend", shop.name, "SE-86", "86", "--yes", "--json").code == 0
+    wait_for(lambda: shop.is_reported("86"), "reported")
+    assert len(shop.events()) == 1
+
+
+def test_a_dead_order_that_the_index_does_not_show_yet_is_taken_by_name(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make()
+    shop.dies(order_id="88")
+    shop.dies(DeathReason.REFUSED, order_id="89")
+    monkeypatch.setattr(dead_orders, "records", lambda *_: iter(()))
+
+    done = local("dead", "drop", shop.name, "88", "89", "--reason", "rejected", "--yes", "--json")
+    assert [each["order_id"] for each in done.json["orders"]] == ["88"]
+    assert "89 is not among those chosen: it is dead" in done.err
+    assert shop.record("88").dropped_at is not None
+
+
+def test_an_order_that_was_dropped_and_then_cancelled_is_not_resent(make: Make) -> None:
+    shop = make()
+    record = shop.dies(order_id="90")
+    now = datetime.now(UTC)
+    dropped = ledger.dropped(record, now)
+    void = replace(dropped, status=ledger.Status.NOTHING_TO_REPORT, death=None, dead_since=None)
+    assert shop.stack.ledger.amend(record, void, now) is not None
+
+    named = local("dead", "resend", shop.name, "90", "--yes")
+    assert (named.code, named.out) == (0, "Nothing to resend.\n")
+    assert "90 is not among those chosen: it is nothing_to_report" in named.err
+
+
+def test_a_message_is_deleted_only_with_its_reason_and_the_question_says_so(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make()
+    shop.gets_stuck(shop.message("95"))
+    shop.dies(order_id="96")
+    asked: list[str] = []
+
+    def refuse(question: str, **_: Any) -> bool:
+        asked.append(question)
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr("prisjakt_relay.cli.output.confirmed", refuse)
+        assert local("dead", "drop", shop.name).code == 1
+    assert "1 message will be deleted for good" in asked[0]
+
+    kept = local("dead", "drop", shop.name, "--yes", "--json")
+    assert kept.code == 1
+    steps = {each["order_id"]: each["step"] for each in kept.json["orders"]}
+    assert steps == {"95": "needs_reason", "96": "drop"}
+    left = local("dead", "drop", shop.name, "--yes")
+    assert (left.code, "say --reason undelivered" in left.err) == (1, True)
+    assert local("dead", "drop", shop.name, "--reason", "undelivered", "--yes").code == 0
+    assert local("dead", "list", shop.name, "--json").json == []
+
+
+def test_what_was_resent_long_ago_is_to_be_resent_again(make: Make) -> None:
+    shop = make()
+    record = shop.dies(order_id="97")
+    long_ago = datetime.now(UTC) - timedelta(minutes=6)
+    assert shop.stack.ledger.amend(record, ledger.resent(record), long_ago) is not None
+
+    assert "resend it again" in " ".join(local("dead", "show", shop.name, "97").out.split())
 
 
 def test_every_reason_can_be_chosen() -> None:

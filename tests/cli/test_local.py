@@ -22,7 +22,7 @@ from tests.cli.calling import call
 from prisjakt_relay.local import deliveries
 from prisjakt_relay.local.system import LocalSystem
 
-PORT = 33_001 + os.getpid() % 4_000 * 3
+PORT = 9_001 + os.getpid() % 3_000 * 3  # below those that the system gives out
 SECONDS = 60
 
 MINE = {

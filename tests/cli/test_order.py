@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import pytest
 from tests.cli.calling import local
 from tests.cli.orders import CREDENTIALS, asked_until, deliver, model, new_shop, outcomes
 
@@ -34,7 +35,7 @@ def test_a_reported_order_is_told_from_its_delivery_to_what_prisjakt_holds(
     assert record["certain"] is True
     (event,) = told["prisjakt"]["events"]
     assert event["external_event_id"] == order_id
-    assert told["closing"] == "Prisjakt has it: 1666.30 SEK for 3 items. Nothing to do."
+    assert told["closing"] == "Prisjakt has it: 1,666.30 SEK for 3 items. Nothing to do."
 
 
 def test_people_read_it_in_80_columns(local_system: LocalSystem) -> None:
@@ -47,9 +48,35 @@ def test_people_read_it_in_80_columns(local_system: LocalSystem) -> None:
     assert called.code == 0
     assert called.err == ""
     assert max(map(len, called.out.splitlines())) <= 80
-    for part in ("queued", "reported", "1666.30 SEK for 3 items", "At Prisjakt now", "UTC"):
+    for part in ("queued", "reported", "1,666.30 SEK for 3 items", "At Prisjakt now", "UTC"):
         assert part in called.out
-    assert called.out.endswith("Prisjakt has it: 1666.30 SEK for 3 items. Nothing to do.\n")
+    assert called.out.endswith("Prisjakt has it: 1,666.30 SEK for 3 items. Nothing to do.\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("order", "a-shop"), ("dead", "show", "a-shop"), ("dead", "resend", "a-shop", "21", "--yes")],
+)
+@pytest.mark.parametrize("order_id", ["", "9" * 256, "9" * 3_000])
+@pytest.mark.usefixtures("local_system")
+def test_what_can_be_no_order_is_refused_unasked(command: tuple[str, ...], order_id: str) -> None:
+    refused = local(*command, order_id)
+
+    assert refused.code == 2
+    assert refused.out == ""
+    assert refused.err == (
+        "error: an order's id or reference has 1 to 255 characters, this one has "
+        f"{len(order_id):,}: copy it again\n"
+    )
+
+
+def test_the_longest_id_is_asked_for(local_system: LocalSystem) -> None:
+    shop, _ = new_shop(local_system)
+
+    called = local("order", shop, "9" * 255)
+
+    assert called.code == 1
+    assert called.out.startswith("Nothing about")
 
 
 def test_the_signature_of_a_click_id_is_not_printed(local_system: LocalSystem) -> None:
@@ -119,7 +146,7 @@ def test_a_correction_is_part_of_the_life(local_system: LocalSystem) -> None:
     assert outcomes(told) == ["queued", "reported", "queued", "corrected"]
     assert [entry["void"] for entry in told["timeline"]] == [False, False, True, False]
     assert told["ledger"][0]["corrections"] == 1
-    assert [event["data"]["amount"] for event in told["prisjakt"]["events"]] == ["0"]
+    assert [event["data"]["amount"] for event in told["prisjakt"]["events"]] == ["0.00"]
     assert told["closing"].startswith("Prisjakt has it with amount 0")
 
 
@@ -237,7 +264,7 @@ def test_all_else_is_shown_when_prisjakt_does_not_answer(local_system: LocalSyst
 
     assert called.code == 3
     assert "What Prisjakt holds could not be read: Prisjakt does not answer (503)" in called.out
-    assert called.out.endswith("Prisjakt has it: 1666.30 SEK for 3 items. Nothing to do.\n")
+    assert called.out.endswith("Prisjakt has it: 1,666.30 SEK for 3 items. Nothing to do.\n")
 
 
 def test_an_event_that_prisjakt_no_longer_shows_is_said_to_be_gone(
@@ -263,12 +290,11 @@ def test_a_test_purchase_is_called_one(local_system: LocalSystem) -> None:
     told = asked_until(lambda told: "reported" in outcomes(told), "order", shop, order_id).json
 
     assert told["ledger"][0]["event_name"] == "test-purchase"
-    assert told["closing"].startswith("Prisjakt has it as a test (1666.30 SEK for 3 items)")
+    assert told["closing"].startswith("Prisjakt has it as a test (1,666.30 SEK for 3 items)")
 
 
-def test_a_shop_that_is_not_there_is_a_wrong_call(local_system: LocalSystem) -> None:
-    assert local_system.address
-
+@pytest.mark.usefixtures("local_system")
+def test_a_shop_that_is_not_there_is_a_wrong_call() -> None:
     called = local("order", "nowhere", "1")
 
     assert called.code == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
@@ -31,6 +31,46 @@ def test_money_and_times_are_exact_texts() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("1298", "1298.00"), ("996.5", "996.50"), ("1E+3", "1000.00"), ("0.125", "0.125")],
+)
+def test_money_has_two_decimals_or_more_where_there_are_more(amount: str, text: str) -> None:
+    assert json.loads(output.as_json(Decimal(amount))) == text
+
+
+@pytest.mark.parametrize(
+    ("completed", "total", "text"),
+    [(0, None, ""), (4_321, None, "4,321"), (0, 14, "0/14"), (14, 14, "14/14")],
+)
+def test_progress_counts_to_a_total_only_where_there_is_one(
+    completed: int, total: int | None, text: str
+) -> None:
+    with output.progress() as progress:
+        task = progress.add_task("Reading", completed=completed, total=total)
+
+        rows = {str(column.render(progress.tasks[task])) for column in progress.columns[2:3]}
+
+    assert rows == {text}
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_figures_are_never_cut_or_broken(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    figures = ["Purchases", "Amount", "Taken back", "Mean"]
+    table = output.table("", "Currency", *figures, right=figures)
+    cells = ("SEK", "1,234", "1,234,567.00", "12", "1,298.00")
+    output.row(table, *cells)
+
+    output.show(table)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert list(cells) in [line.split() for line in lines]
+    assert "…" not in "".join(lines)
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_an_array_that_comes_piece_by_piece_is_one_document(
     count: int, capsys: pytest.CaptureFixture[str]
@@ -47,14 +87,6 @@ def test_what_a_shop_wrote_is_never_read_as_markup(capsys: pytest.CaptureFixture
     output.show(table)
 
     assert "[red]x[/red]" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [(-1, "0.0 s"), (0.42, "0.4 s"), (59, "59 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h")],
-)
-def test_an_age_is_one_figure(seconds: float, told: str) -> None:
-    assert output.age(timedelta(seconds=seconds)) == told
 
 
 def test_nobody_is_asked_where_nobody_is() -> None:

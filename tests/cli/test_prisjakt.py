@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.cli.calling import local
 from tests.cli.orders import CREDENTIALS, model, new_shop
+from tests.operations.patients import spoilt
 
 from prisjakt_relay.local.prisjakt_model import Fault
 from prisjakt_relay.local.system import LocalSystem
@@ -71,7 +72,7 @@ def test_events_can_be_chosen_by_name_and_reference(shop: str) -> None:
 def test_events_in_json_have_exact_money_and_utc(shop: str) -> None:
     (event,) = local("prisjakt", "events", shop, "--reference", "SE-1", "--json").json
 
-    assert event["data"] == {"amount": "996.5", "currency": "SEK", "number_of_items": 3}
+    assert event["data"] == {"amount": "996.50", "currency": "SEK", "number_of_items": 3}
     assert event["event_time"].endswith("Z")
     assert event["click_id"] == CLICK
 
@@ -80,7 +81,7 @@ def test_events_in_json_have_exact_money_and_utc(shop: str) -> None:
     ("view", "parts"),
     [
         ("events", ("SE-1", "996.50 SEK", "T-1  test-purchase", "Time (UTC)")),
-        ("summary", ("Stockholm", "996.50 SEK", "1096.50 SEK", "Total")),
+        ("summary", ("Stockholm", "996.50 SEK", "1,096.50 SEK", "Total")),
         ("conversions", ("996.50 SEK", "Product 1001", "Click (UTC)")),
     ],
 )
@@ -121,7 +122,7 @@ def test_the_summary_adds_up(shop: str) -> None:
     told = local("prisjakt", "summary", shop, "--json").json
 
     assert told["summaries"] == [
-        {"currency": "SEK", "number_of_events": 2, "total_amount": "1096.5"}
+        {"currency": "SEK", "number_of_events": 2, "total_amount": "1096.50"}
     ]
     assert {day["time_zone"] for day in told["per_day"]} == {"Europe/Stockholm"}
     assert sum(Decimal(day["total_amount"]) for day in told["per_day"]) == Decimal("1096.5")
@@ -130,7 +131,7 @@ def test_the_summary_adds_up(shop: str) -> None:
 def test_conversions_pair_purchases_with_clicks(shop: str) -> None:
     told = local("prisjakt", "conversions", shop, "--json").json
 
-    assert sorted(each["purchase"]["amount"] for each in told) == ["100", "996.5"]
+    assert sorted(each["purchase"]["amount"] for each in told) == ["100.00", "996.50"]
     assert {each["forwarding"]["product"]["id"] for each in told} == {"1001"}
 
 
@@ -168,14 +169,23 @@ def test_nothing_is_switched_where_nobody_can_be_asked(local_system: LocalSystem
     assert pixel_id not in model(local_system).disabled_pixels
 
 
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
+def test_somebody_at_a_terminal_decides_about_the_pixel(
+    local_system: LocalSystem, answer: str, code: int
+) -> None:
+    name, pixel_id = new_shop(local_system, **CREDENTIALS)
+
+    called = local("prisjakt", "pixel", name, "--disable", stdin=f"{answer}\n", asked=True)
+
+    assert called.code == code
+    assert (pixel_id in model(local_system).disabled_pixels) is (answer == "y")
+
+
 def test_a_pixel_that_is_already_so_needs_no_asking(local_system: LocalSystem) -> None:
     name, pixel_id = new_shop(local_system, **CREDENTIALS)
-    model(local_system).faults.append(
-        Fault(kind="status", status=500, operation="update-pixel", pixel_id=pixel_id)
-    )
 
-    called = local("prisjakt", "pixel", name, "--enable")
-    model(local_system).faults.clear()
+    with spoilt(local_system, pixel_id, kind="status", status=500, operation="update-pixel"):
+        called = local("prisjakt", "pixel", name, "--enable")
 
     assert called.code == 0
     assert "is enabled" in called.out

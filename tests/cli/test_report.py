@@ -130,11 +130,8 @@ def test_the_interval_is_as_asked(busy: str) -> None:
         ([SHOP, "--from", "yesterday"], "write a day like 2026-11-01"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(
-    local_system: LocalSystem, arguments: list[str], said: str
-) -> None:
-    assert local_system.address
-
+@pytest.mark.usefixtures("local_system")
+def test_what_cannot_be_is_one_sentence(arguments: list[str], said: str) -> None:
     called = local("report", *arguments)
 
     assert (called.code, called.out) == (2, "")

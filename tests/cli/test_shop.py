@@ -182,6 +182,7 @@ def test_a_whole_document_and_what_differs(
         ((*FLAGS, "--signing-secret", "-"), "--signing-secret: is empty; '-' takes a line of"),
         (("--pixel-id", "12"), "pixel_id: is not a UUID; paste it from Business Center"),
         (("--domain", "https://a.example/"), "domain: is not a host name; write it without"),
+        (("--domain", ""), "--domain: is empty; leave it out, or take it back with `shop set"),
         (("--mode", "on"), "mode: is unknown; choose one of live, test, off"),
         (("--corrections", "yes"), "--corrections 'yes': write on or off"),
         (("--order-reference", "SE"), "order_reference: is no usable pattern; use one or more of"),
@@ -202,11 +203,43 @@ def test_what_cannot_be_used_is_refused_with_the_remedy(
         document(local_system, name)
 
 
+@pytest.mark.parametrize("system", ["shopify", "woocommerce", "other"])
+@pytest.mark.usefixtures("local_system")
+def test_no_shop_is_called_what_snippet_takes_for_a_system(system: str) -> None:
+    refused = local("shop", "add", system, *FLAGS, "--signing-secret", "s")
+
+    assert refused.code == 2
+    assert refused.err.startswith(f"error: shop name '{system}': means a system in `snippet`")
+    assert system not in {shop["shop"] for shop in local("shop", "list", "--json").json}
+
+
+@pytest.mark.usefixtures("local_system")
+def test_shops_whose_orders_prisjakt_may_take_for_one_are_told_of(name: str) -> None:
+    pixel = str(uuid.uuid4())
+    flags = ("--platform", "woocommerce", "--pixel-id", pixel)
+
+    first = local("shop", "add", f"{name}-a", *flags)
+    second = local("shop", "add", f"{name}-b", *flags[:-1], pixel.upper())
+    mended = local("shop", "set", f"{name}-b", "--order-reference", "B-{id}")
+    third = local("shop", "add", f"{name}-c", *flags, "--order-reference", "C-{id}")
+    spoilt = local("shop", "set", f"{name}-c", "--unset", "order-reference")
+    unrelated = local("shop", "set", f"{name}-c", "--mode", "off")
+
+    shared = "shares its pixel and its order_reference with"
+    assert {each.code for each in (first, second, mended, third, spoilt, unrelated)} == {0}
+    assert f"{name}-b {shared} {name}-a:" in second.err
+    assert f"shop set {name}-b --order-reference '{name}-b-{{id}}'" in second.err
+    assert f"{name}-c {shared} {name}-a:" in spoilt.err
+    for each in (first, mended, third, unrelated):
+        assert shared not in each.err
+
+
 def test_an_existing_shop_is_left_alone(local_system: LocalSystem, written: str) -> None:
     refused = local("shop", "add", written, *FLAGS, "--signing-secret", "other")
 
     assert refused.code == 2
-    assert f"change it with `prisjakt-relay shop set {written}`" in refused.err
+    where = f"--local --port {LOCAL_PORT}"
+    assert f"`prisjakt-relay shop set {written} --FIELD VALUE {where}`" in refused.err
     assert document(local_system, written) == SHOPIFY
 
 
@@ -217,7 +250,7 @@ def test_a_terminal_asks_until_the_answer_can_be_used(local_system: LocalSystem,
             *("magento", "shopify"),
             *("12", PIXEL),
             *("", "pasted secret"),
-            *("https://a.example/", "a.example"),
+            *("shop.example", "a-shop.myshopify.com"),
             *("client", "hidden secret"),
             "",
         ],
@@ -228,14 +261,15 @@ def test_a_terminal_asks_until_the_answer_can_be_used(local_system: LocalSystem,
         "platform": "shopify",
         "pixel_id": PIXEL,
         "signing_secrets": ["pasted secret"],
-        "domain": "a.example",
+        "domain": "a-shop.myshopify.com",
         "prisjakt_client_id": "client",
         "prisjakt_client_secret": "hidden secret",
         "mode": "test",
     }
     assert "platform: is unknown; name one of shopify, woocommerce\n" in added.err
     assert "pixel_id: is not a UUID; paste it from Business Center\n" in added.err
-    assert "domain: is not a host name; write it without https:// or path\n" in added.err
+    assert "Its ….myshopify.com domain (Enter: any): " in added.err
+    assert "give the one that ends with .myshopify.com, in Settings, Domains\n" in added.err
     assert "secret\n" not in added.out
 
 
@@ -246,6 +280,7 @@ def test_what_was_given_is_not_asked_for(local_system: LocalSystem, name: str) -
     )
 
     assert added.code == 0
+    assert "domain (Enter" not in added.err
     made = document(local_system, name)
     assert (made["mode"], made["domain"], made["pixel_id"]) == ("off", "a.se", PIXEL)
     assert f"    {made['signing_secrets'][0]}\n" in added.out
@@ -277,10 +312,24 @@ def test_shops_are_listed_with_what_matters(local_system: LocalSystem, name: str
         "domain": "a.example",
         "problem": None,
     }
-    assert rows[f"{name}-b"]["corrects"] == "no credentials"
+    assert rows[f"{name}-b"]["corrects"] == "no"
     assert (rows[f"{name}-c"]["corrects"], rows[f"{name}-c"]["mode"]) == ("off", "off")
     assert PIXEL[:8] in listed.out
     assert "not-to-be-seen" not in listed.out + json.dumps(rows)
+
+
+@pytest.mark.usefixtures("local_system")
+def test_a_listed_name_stays_in_one_piece_at_80_columns() -> None:
+    name, domain = f"shop-{uuid.uuid4().hex[:16]}", "the-name-of-my-own-shop.example"
+    local("shop", "add", name, *FLAGS[:1], "woocommerce", *FLAGS[2:], "--domain", domain)
+
+    listed = local("shop", "list", width=80)
+
+    lines = listed.out.splitlines()
+    (row,) = (line for line in lines if name in line)
+    assert row.split() == [name, "woocommerce", "live", PIXEL[:8], "secured", "no"]
+    assert domain[:20] in lines[lines.index(row) + 1]
+    assert max(map(len, lines)) <= 80
 
 
 def test_a_document_that_cannot_be_used_is_shown_and_mended(
@@ -367,6 +416,8 @@ def test_unset_goes_back_to_the_default(local_system: LocalSystem, written: str)
         (("--unset", "colour"), "--unset colour: is no field; use one of platform, pixel_id"),
         (("--unset", "mode", "--mode", "off"), "--unset mode: it is given a value, too"),
         (("--unset", "prisjakt_client_id"), "prisjakt_client_id: is missing; give both"),
+        (("--domain", " "), "--domain: is empty; leave it out, or take it back with"),
+        (("--pixel-id", ""), "pixel_id: is not a text; paste it from Business Center"),
         (("--mode", "sometimes"), "mode: is unknown; choose one of live, test, off"),
     ],
 )
@@ -409,7 +460,7 @@ def test_a_secret_is_rotated_without_a_gap(local_system: LocalSystem, name: str)
     added = local("shop", "signing-secret", "add", name, "--json")
     second = added.json["signing_secret"]
     both = [deliver(address, secret)[0] for secret in (second, first)]
-    removed = local("shop", "signing-secret", "remove", name, fingerprint(first))
+    removed = local("shop", "signing-secret", "remove", name, fingerprint(first), "--json")
     again = local("shop", "signing-secret", "remove", name, fingerprint(first))
     last = local("shop", "signing-secret", "remove", name, fingerprint(second))
 
@@ -419,6 +470,11 @@ def test_a_secret_is_rotated_without_a_gap(local_system: LocalSystem, name: str)
     assert f"there is {fingerprint(second)}" in again.err
     assert "the last signing secret stays" in last.err
     assert document(local_system, name)["signing_secrets"] == [second]
+    assert removed.json == {
+        "shop": name,
+        "removed": fingerprint(first),
+        "left": [fingerprint(second)],
+    }
     for told in (removed, again, last):
         assert first not in told.out + told.err
 
@@ -461,7 +517,9 @@ def test_removing_says_what_it_means_and_can_be_taken_back(
     assert "Nothing was removed." in declined.err
     assert (removed.code, again.code, for_good.code, nothing.code) == (0, 0, 0, 2)
     assert "answered 404" in removed.err
-    assert f"restore-secret --secret-id local/shops/{written}" in removed.out
+    where = f"--local --port {LOCAL_PORT}"
+    assert f"`prisjakt-relay shop add {written} {where}` takes the name back." in removed.out
+    assert "aws " not in removed.out
     assert again.json == {"shop": written, "removed": True, "kept_until": None}
     assert "there is no shop" in nothing.err
 

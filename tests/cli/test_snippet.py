@@ -123,6 +123,19 @@ def test_for_machines_it_is_json() -> None:
     assert set(told["files"]) == {CAPTURE.name, SHOPIFY.name}
 
 
+@pytest.mark.parametrize(
+    ("system", "told"),
+    [
+        ("shopify", "Theme code editor: add a snippet"),
+        ("woocommerce", "The plugin in "),
+        ("other", "Paste this into the head of every page"),
+    ],
+)
+def test_where_to_paste_is_told_even_if_the_tag_goes_into_a_file(system: str, told: str) -> None:
+    assert call(system).stderr.startswith(told)
+    assert call(system, "--json").stderr == ""
+
+
 def test_source_maps_hold_the_sources() -> None:
     for file, source in ((CAPTURE, "capture.js"), (SHOPIFY, "shopify.js")):
         source_map = json.loads(file.with_name(f"{file.name}.map").read_text("utf-8"))
@@ -142,7 +155,7 @@ def test_a_shops_name_gives_the_tag_of_its_platform(local_system: LocalSystem) -
 
     called = local("snippet", "tagged")
 
-    assert (called.code, called.err) == (0, "")
+    assert called.code == 0
     assert called.out == printed("shopify")
     local_system.aws.client("secretsmanager").delete_secret(
         SecretId="local/shops/tagged", ForceDeleteWithoutRecovery=True

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
 from tests.cli.calling import Called, call
 from tests.operations import stacks
 from tests.operations.stacks import deploy, left, status
 
-from prisjakt_relay.local.aws import EmbeddedAws
+from prisjakt_relay.local.aws import REGION, EmbeddedAws
+from prisjakt_relay.operations.uninstalling import Part, Uninstaller
 
 KEPT = {"tables": 1, "queues": 1, "secrets": 1}
 NOTHING = {"tables": 0, "queues": 0, "secrets": 0}
-
-
-class Terminal(io.StringIO):
-    """Standard input with somebody at it."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture(autouse=True)
@@ -27,13 +19,13 @@ def _account(embedded_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> None
     stacks.use(embedded_aws, monkeypatch)
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(io, "StringIO", Terminal)
+def uninstall(name: str, *arguments: str, width: int = 120) -> Called:
+    return call("uninstall", "--stack", name, *arguments, width=width)
 
 
-def uninstall(name: str, *arguments: str, stdin: str = "", width: int = 120) -> Called:
-    return call("uninstall", "--stack", name, *arguments, stdin=stdin, width=width)
+def typed(name: str, *arguments: str, answers: str) -> Called:
+    """The same by somebody who can be asked."""
+    return call("uninstall", "--stack", name, *arguments, stdin=answers, asked=True)
 
 
 def test_it_tells_what_goes_and_what_stays_and_can_be_repeated(embedded_aws: EmbeddedAws) -> None:
@@ -51,7 +43,8 @@ def test_it_tells_what_goes_and_what_stays_and_can_be_repeated(embedded_aws: Emb
     ):
         assert told in first.out
     assert "1 ledger table, 1 dead-letter queue, 1 shop document" in " ".join(first.out.split())
-    assert "--with-data" in first.err
+    again = f"uninstall --with-data --stack relay-a --region {REGION}"
+    assert f"`prisjakt-relay {again}`" in " ".join(first.err.split())
     assert all(len(line) <= 80 for line in first.out.splitlines())
     assert status(embedded_aws, "relay-a") == "gone"
     assert left(embedded_aws, "relay-a") == KEPT
@@ -92,7 +85,7 @@ def test_for_machines_it_is_one_document(embedded_aws: EmbeddedAws) -> None:
 def test_without_a_terminal_it_needs_yes(embedded_aws: EmbeddedAws) -> None:
     deploy(embedded_aws, "relay-c")
 
-    called = uninstall("relay-c", stdin="relay-c\n")
+    called = call("uninstall", "--stack", "relay-c", stdin="relay-c\n")
 
     assert called.code == 2
     assert "goes, its logs included" in called.out, "it can be looked at without harm"
@@ -100,31 +93,88 @@ def test_without_a_terminal_it_needs_yes(embedded_aws: EmbeddedAws) -> None:
     assert status(embedded_aws, "relay-c") == "CREATE_COMPLETE"
 
 
-@pytest.mark.usefixtures("terminal")
 def test_the_stacks_name_is_typed_in_full(embedded_aws: EmbeddedAws) -> None:
     deploy(embedded_aws, "relay-d")
 
-    for typed in ("y", "relay", "RELAY-D"):
-        called = uninstall("relay-d", stdin=f"{typed}\n")
+    for name in ("y", "relay", "RELAY-D"):
+        called = typed("relay-d", answers=f"{name}\n")
         assert called.code == 2
         assert "nothing was removed" in called.err
     assert status(embedded_aws, "relay-d") == "CREATE_COMPLETE"
 
-    assert uninstall("relay-d", stdin="relay-d\n").code == 0
+    assert typed("relay-d", answers="relay-d\n").code == 0
     assert status(embedded_aws, "relay-d") == "gone"
 
 
-@pytest.mark.usefixtures("terminal")
 def test_the_data_are_asked_for_before_anything_goes(embedded_aws: EmbeddedAws) -> None:
     deploy(embedded_aws, "relay-e", shops=("lamps",))
 
-    no = uninstall("relay-e", "--with-data", stdin="relay-e\nn\n")
+    no = typed("relay-e", "--with-data", answers="relay-e\nn\n")
     assert no.code == 1
     assert status(embedded_aws, "relay-e") == "CREATE_COMPLETE"
 
-    assert uninstall("relay-e", "--with-data", stdin="relay-e\ny\n").code == 0
+    assert typed("relay-e", "--with-data", answers="relay-e\ny\n").code == 0
     assert status(embedded_aws, "relay-e") == "gone"
     assert left(embedded_aws, "relay-e") == NOTHING
+
+
+def test_the_name_is_typed_for_the_data_of_a_stack_that_is_gone(embedded_aws: EmbeddedAws) -> None:
+    deploy(embedded_aws, "relay-i", shops=("lamps",))
+    assert uninstall("relay-i", "--yes").code == 0
+
+    assert uninstall("relay-i").code == 0, "nothing would be removed, so nothing is asked"
+    for answers, code in (("y\n", 2), ("relay-i\nn\n", 1)):
+        refused = typed("relay-i", "--with-data", answers=answers)
+        assert refused.code == code
+        assert "nothing was removed" in refused.err
+        assert left(embedded_aws, "relay-i") == KEPT
+
+    assert typed("relay-i", "--with-data", answers="relay-i\ny\n").code == 0
+    assert left(embedded_aws, "relay-i") == NOTHING
+
+
+def test_without_a_terminal_the_data_of_a_stack_that_is_gone_need_yes(
+    embedded_aws: EmbeddedAws,
+) -> None:
+    deploy(embedded_aws, "relay-j", shops=("lamps",))
+    assert uninstall("relay-j", "--yes").code == 0
+
+    called = uninstall("relay-j", "--with-data")
+
+    assert called.code == 2
+    assert "1 shop document would be removed" in called.err
+    assert "add --yes" in called.err
+    assert left(embedded_aws, "relay-j") == KEPT
+
+
+def test_an_interrupted_removal_of_the_data_can_be_repeated(
+    embedded_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has no sign of its own is known by the ledger, which therefore goes last."""
+    deploy(embedded_aws, "relay-k", shops=("lamps", "pots"))
+    remove = Uninstaller.remove
+    removed: list[str] = []
+
+    def refused(self: Uninstaller, part: Part) -> str | None:
+        return "not now" if part.name == "lamps" else remove(self, part)
+
+    def interrupted(self: Uninstaller, part: Part) -> str | None:
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(part.kind)
+        return remove(self, part)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Uninstaller, "remove", interrupted)
+        assert uninstall("relay-k", "--yes", "--with-data").code == 130
+        patched.setattr(Uninstaller, "remove", refused)
+        problems = uninstall("relay-k", "--yes", "--with-data", "--json").json["failed"]
+    assert removed == ["dead-letter queue"]
+    assert [problem["reason"].partition(",")[0] for problem in problems] == ["not now", "stays"]
+    assert left(embedded_aws, "relay-k") == {"tables": 1, "queues": 0, "secrets": 1}
+
+    assert uninstall("relay-k", "--yes", "--with-data").code == 0
+    assert left(embedded_aws, "relay-k") == NOTHING
 
 
 def test_waiting_orders_are_not_lost_without_force(embedded_aws: EmbeddedAws) -> None:

@@ -38,9 +38,11 @@ def spoilt(system: LocalSystem, pixel_id: str, **fault: Any) -> Iterator[None]:
     assert system.model is not None
     spoiling = Fault(pixel_id=pixel_id, **fault)
     system.model.faults.append(spoiling)
-    yield
-    if spoiling in system.model.faults:
-        system.model.faults.remove(spoiling)
+    try:
+        yield
+    finally:
+        if spoiling in system.model.faults:
+            system.model.faults.remove(spoiling)
 
 
 @contextmanager

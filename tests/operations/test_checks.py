@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 import urllib3
-from tests.conftest import LOCAL_PORT
+from botocore.exceptions import ClientError
 from tests.operations.answering import Told, answering
 from tests.operations.patients import SECRET, put, spoilt, switch, without_sender
 
 from prisjakt_relay import telemetry
+from prisjakt_relay.cli import shop_fields
 from prisjakt_relay.errors import SetupError, StorageError
 from prisjakt_relay.local import deliveries, project
 from prisjakt_relay.local.prisjakt_model import PrisjaktModel
@@ -25,24 +27,20 @@ from prisjakt_relay.operations import (
     doctor_page,
     logs,
     shop_checks,
+    shop_documents,
     shop_page,
     shops,
     stack_checks,
+    statistics,
     trial,
 )
 from prisjakt_relay.operations.finding import Finding, counted, lasting
-from prisjakt_relay.operations.stack import Stack, clock, find_local
+from prisjakt_relay.operations.stack import Stack, clock
 from prisjakt_relay.outcomes import Outcome
 from prisjakt_relay.platforms import PLATFORMS
 from prisjakt_relay.shop import Mode
 
 SECONDS = 30.0
-
-
-@pytest.fixture(scope="module")
-def stack(local_system: LocalSystem) -> Stack:
-    assert local_system.address
-    return find_local(LOCAL_PORT)
 
 
 @pytest.fixture
@@ -93,7 +91,7 @@ def test_a_shop_that_works_is_right_in_every_line(
     ]
 
 
-def deliver(stack: Stack, platform: str, name: str) -> None:
+def deliver(stack: Stack, platform: str, name: str, reason: str = "no_click_id") -> None:
     """An order that nobody of Prisjakt's sent, as the shop system sends it."""
     sample = {"shopify": "orders-create-no-click-id", "woocommerce": "made-no-click-id"}[platform]
     by = clock().replace(microsecond=0) - deliveries.RECORDED_UNTIL
@@ -106,7 +104,7 @@ def deliver(stack: Stack, platform: str, name: str) -> None:
         retries=False,
         timeout=30,
     )
-    assert response.json()["reason"] == "no_click_id"
+    assert response.json()["reason"] == reason
 
 
 def test_the_stack_comes_first_then_every_shop(stack: Stack, local_system: LocalSystem) -> None:
@@ -132,7 +130,7 @@ def test_a_stack_without_shops_is_told_how_to_make_one(
     ((_, finding),) = checks.run([section])
 
     assert finding.right is None
-    assert "`prisjakt-relay shop add`" in finding.remedy
+    assert f"`{stack.command('shop', 'add', 'SHOP')}`" in finding.remedy
 
 
 def test_shops_that_may_not_be_listed_are_no_reason_to_give_up(
@@ -206,7 +204,7 @@ def test_the_status_is_that_of_the_last_deployment(
 
     assert finding.right is right
     assert status in finding.found
-    assert right is not False or "describe-stack-events --stack-name local" in finding.remedy
+    assert right is not False or "--region eu-north-1 --stack-name local`" in finding.remedy
 
 
 @pytest.mark.parametrize("logical_id", ["ReceiverFunction", "SenderFunction"])
@@ -245,6 +243,28 @@ def test_what_somebody_deleted_is_gone(stack: Stack, monkeypatch: pytest.MonkeyP
     assert function == Finding("sender", False, f"{lost['id']} is gone", "deploy the stack again")
     assert mapping.right is False
     assert mapping.found == f"{lost['id']} is gone"
+
+
+def test_shops_that_share_a_pixel_and_a_pattern_are_told_of(
+    stack: Stack, local_system: LocalSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixel_id = str(uuid.uuid4())
+    first, second, third = (
+        put(local_system, "woocommerce", pixel_id=pixel_id, **changes)
+        for changes in ({}, {}, {"order_reference": "C-{id}"})
+    )
+    looked_at = {first, second, third, "gone-meanwhile"}
+    monkeypatch.setattr(shops, "names", lambda _: sorted(looked_at))
+
+    (shared,) = stack_checks.order_references(stack)
+    looked_at.remove(first)
+    (alone,) = stack_checks.order_references(stack)
+
+    names = sorted([first, second])
+    assert shared.right is None
+    assert shared.found.startswith(f"{', '.join(names)} share a pixel and a pattern")
+    assert f"shop set {names[1]} --order-reference" in shared.remedy
+    assert alone == Finding("order references", True, "no two shops share a pixel and a pattern")
 
 
 class Answering:
@@ -340,7 +360,7 @@ def test_dead_letters_are_wrong(stack: Stack) -> None:
     assert none == Finding("dead letters", True, "none")
     assert finding.right is False
     assert finding.found == "1 message that the sender could not work on"
-    assert "`prisjakt-relay dead list`" in finding.remedy
+    assert f"`{stack.command('dead', 'list')}`" in finding.remedy
 
 
 def test_an_alarm_that_is_raised_says_what_to_do(stack: Stack) -> None:
@@ -409,23 +429,98 @@ def test_nobody_hears_the_alarms_of_the_local_system(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "found", "remedy"),
+    ("changes", "found", "remedy", "flag"),
     [
-        ({"pixel_id": "no"}, "pixel_id: is not a UUID", "paste it from Business Center"),
-        ({"signing_secrets": None}, "signing_secrets: is missing", "give a list of texts"),
+        (
+            {"pixel_id": "no"},
+            "pixel_id: is not a UUID",
+            "paste it from Business Center",
+            "--pixel-id",
+        ),
+        (
+            {"signing_secrets": None},
+            "signing_secrets: is missing",
+            "give a list of texts",
+            "--signing-secret",
+        ),
     ],
 )
 def test_a_document_that_cannot_be_used_is_the_only_line_of_its_shop(
-    changes: dict[str, Any], found: str, remedy: str, stack: Stack, local_system: LocalSystem
+    changes: dict[str, Any],
+    found: str,
+    remedy: str,
+    flag: str,
+    stack: Stack,
+    local_system: LocalSystem,
 ) -> None:
     name = put(local_system, **changes)
 
     findings = shop_findings(stack, name)
 
     assert list(findings) == ["document"]
-    assert findings["document"] == Finding(
-        "document", False, found, f"{remedy}: `prisjakt-relay shop set {name}`"
-    )
+    mend = stack.command("shop", "set", name, flag, "VALUE")
+    assert findings["document"] == Finding("document", False, found, f"{remedy}: `{mend}`")
+
+
+def test_a_field_is_given_by_the_option_that_the_command_has() -> None:
+    flags = {field: option.flag for field, option in shop_fields.OPTIONS.items()}
+
+    assert flags == shop_documents.FLAGS
+
+
+SLOW = ClientError({"Error": {"Code": "ThrottlingException"}}, "GetSecretValue")
+FORBIDDEN = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (SLOW, "not told: AWS did not do it (GetSecretValue: ThrottlingException)"),
+        (FORBIDDEN, "not told: these AWS credentials may not do this (GetSecretValue)"),
+    ],
+)
+def test_a_document_that_cannot_be_read_now_is_no_fault_of_it_and_ends_no_other_shop(
+    error: ClientError,
+    found: str,
+    stack: Stack,
+    local_system: LocalSystem,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held, free = put(local_system), put(local_system)
+    client = stack.client("secretsmanager")
+    read = client.get_secret_value
+
+    def refused(**asked: str) -> Any:
+        if asked["SecretId"].endswith(held):
+            raise error
+        return read(**asked)
+
+    client.get_secret_value = refused
+    monkeypatch.setattr(shops, "names", lambda _: [held, free])
+    with monkeypatch.context() as patch:
+        patch.setattr(Stack, "client", lambda *_: client)
+        _, one, other = checks.sections(stack, None)
+        _, alone = checks.sections(stack, held)
+
+    for section in (one, alone):
+        ((_, finding),) = checks.run([section])
+        assert (finding.name, finding.right) == ("document", None)
+        assert finding.found.startswith(found)
+    assert other.shop == free
+    assert len(other.checks) > 1
+
+
+def test_a_shop_that_is_removed_while_doctor_looks_ends_no_other(
+    stack: Stack, local_system: LocalSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shops, "names", lambda _: ["removed-just-now", put(local_system)])
+
+    _, gone, there = checks.sections(stack, None)
+
+    ((_, finding),) = checks.run([gone])
+    assert finding.right is None
+    assert finding.found.startswith("not told: there is no shop removed-just-now")
+    assert len(there.checks) > 1
 
 
 def test_a_document_that_is_not_json_is_told(stack: Stack, local_system: LocalSystem) -> None:
@@ -438,6 +533,8 @@ def test_a_document_that_is_not_json_is_told(stack: Stack, local_system: LocalSy
 
     assert finding.right is False
     assert "is not JSON" in finding.found
+    remove, add = (stack.command("shop", verb, name) for verb in ("remove", "add"))
+    assert finding.remedy == f"write one JSON object: `{remove}`, then `{add}`"
 
 
 def test_a_field_that_nobody_reads_is_told(stack: Stack, local_system: LocalSystem) -> None:
@@ -453,11 +550,12 @@ def test_a_mode_that_is_not_live_is_remembered(
 ) -> None:
     name = put(local_system, mode=mode)
 
-    finding = shop_checks.mode(name, shops.shop(stack, name))
+    finding = shop_checks.mode(stack, name, shops.shop(stack, name))
 
     assert finding.right is right
     assert finding.found.startswith(mode)
-    assert right or f"`prisjakt-relay shop set {name} --mode live`" in finding.remedy
+    live = stack.command("shop", "set", name, "--mode", "live")
+    assert right or f"`{live}`" in finding.remedy
 
 
 # Reachability and signature
@@ -492,7 +590,7 @@ def test_a_secret_that_the_function_does_not_have_is_wrong_and_refused_deliverie
     assert (wrong.right, right.right) == (False, True)
     assert wrong.found.startswith("401: ")
     refused = until(lambda: shop_checks.refused(stack, name, shop), right=False)
-    assert f"`prisjakt-relay shop show {name}`" in refused.remedy
+    assert f"`{stack.command('shop', 'show', name)}`" in refused.remedy
 
 
 def test_an_address_that_is_not_there_is_tried_once(
@@ -612,7 +710,7 @@ def test_a_prisjakt_that_does_not_answer_is_no_fault_of_the_shop(
 
 def looked(answers: dict[str, Told], path: str = "/", platform: str = "woocommerce") -> Finding:
     with answering(answers) as address:
-        return shop_page.look(address + path, platform, "my-shop")
+        return shop_page.look(address + path, platform, "prisjakt-relay snippet my-shop")
 
 
 LIQUID = (project.root() / "snippet/shopify/prisjakt-relay.liquid").read_bytes()
@@ -732,20 +830,22 @@ def test_the_front_page_is_that_of_the_domain(
     shop_checks.snippet(stack, name, shop, "https://www.shop.example/sv")
 
     assert looked_at == [
-        ("https://shop.example/", "shopify", name),
-        ("https://www.shop.example/sv", "shopify", name),
+        ("https://shop.example/", "shopify", f"prisjakt-relay snippet {name} --stack local"),
+        ("https://www.shop.example/sv", "shopify", stack.command("snippet", name)),
     ]
 
 
 # What came of late
 
 
+@pytest.mark.parametrize("mode", [Mode.LIVE, Mode.OFF])
 def test_what_test_and_doctor_send_is_no_delivery_of_the_shops(
-    stack: Stack, local_system: LocalSystem
+    mode: Mode, stack: Stack, local_system: LocalSystem
 ) -> None:
-    name = put(local_system)
+    name = put(local_system, mode=mode)
     shop = shops.shop(stack, name)
     list(trial.run(stack, name))
+    shop_checks.signatures(stack, name, shop)
     shop_checks.signatures(stack, name, shop)
     since = clock() - timedelta(hours=1)
     until(
@@ -756,10 +856,101 @@ def test_what_test_and_doctor_send_is_no_delivery_of_the_shops(
     )
 
     finding = shop_checks.last_delivery(stack, name, shop)
+    report = statistics.read(stack, name, since, clock() + timedelta(minutes=1))
 
-    assert finding.right is False
     assert finding.found == "none in 7 days"
     assert stack.webhook("shopify", name) in finding.remedy
+    assert report.ignored_since is not None
+    assert report.ignored == ()
+
+
+def test_a_shop_that_names_itself_otherwise_than_its_document_is_wrong(
+    stack: Stack, local_system: LocalSystem
+) -> None:
+    name = put(local_system, domain="shop.example")
+    shop = shops.shop(stack, name)
+    deliver(stack, "shopify", name, reason="source")
+
+    finding = until(lambda: shop_checks.last_delivery(stack, name, shop), right=False)
+
+    assert finding.found.endswith(
+        " ago (source), and not reported: it names another store than shop.example"
+    )
+    assert "--domain STORE.myshopify.com" in finding.remedy
+
+
+QUEUED = {"outcome": "queued", "order_id": "1"}
+UNREADABLE = {"outcome": "ignored", "reason": "unreadable", "problem": "code: is there"}
+FOREIGN = {"outcome": "ignored", "reason": "source", "problem": "domain", "order_id": "1"}
+EXCLUDED = {"outcome": "ignored", "reason": "source", "problem": None, "order_id": "1"}
+PING = {"outcome": "ignored", "reason": "ping"}
+NOTIFICATION = {"outcome": "ignored", "reason": "test_delivery", "order_id": "820982911946154508"}
+
+
+@pytest.mark.parametrize(
+    ("newest_first", "right", "found"),
+    [
+        ([QUEUED, FOREIGN, UNREADABLE], True, "0 s ago (queued)"),
+        ([EXCLUDED], True, "0 s ago (source)"),
+        ([PING], True, "0 s ago (ping)"),
+        ([NOTIFICATION, QUEUED], True, "0 s ago (test_delivery)"),
+        ([NOTIFICATION, PING, FOREIGN, QUEUED], False, "it names another store than shop.example"),
+        ([UNREADABLE, QUEUED], False, "0 s ago (unreadable), and not reported: code: is there"),
+    ],
+)
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_last_order_tells_whether_orders_get_lost(
+    platform: str,
+    newest_first: list[dict[str, Any]],
+    right: bool,
+    found: str,
+    stack: Stack,
+    local_system: LocalSystem,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = shops.shop(stack, put(local_system, platform, domain="shop.example"))
+    lines = [line | {"at": clock()} for line in newest_first]
+    monkeypatch.setattr(logs, "recent", lambda *_, **__: lines)
+
+    finding = shop_checks.last_delivery(stack, "my-shop", shop)
+
+    assert finding.right is right
+    assert finding.found.endswith(found)
+    assert bool(finding.remedy) is not right
+
+
+@pytest.mark.parametrize(
+    ("mode", "kept", "last", "right", "found"),
+    [
+        (Mode.LIVE, 30, 12, False, "none in 7 days: the last one 12 d ago"),
+        (Mode.TEST, 30, 12, None, "none in 7 days: the last one 12 d ago"),
+        (Mode.LIVE, 30, None, None, "none in 7 days"),
+        (Mode.LIVE, 5, 12, None, "none in 7 days"),
+    ],
+)
+def test_silence_is_wrong_where_there_were_deliveries_before(
+    mode: Mode,
+    kept: int,
+    last: int | None,
+    right: bool | None,
+    found: str,
+    stack: Stack,
+    local_system: LocalSystem,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    briefly = replace(stack, parameters={**stack.parameters, "LogRetentionDays": str(kept)})
+    shop = shops.shop(stack, put(local_system, mode=mode))
+    at = None if last is None else clock() - timedelta(days=last)
+
+    def recent(_: Stack, __: object, since: datetime, *, most: int) -> list[dict[str, Any]]:
+        return [QUEUED | {"at": at}][:most] if at is not None and since <= at else []
+
+    monkeypatch.setattr(logs, "recent", recent)
+
+    finding = shop_checks.last_delivery(briefly, "my-shop", shop)
+
+    assert (finding.right, finding.found) == (right, found)
+    assert finding.remedy.startswith("look at the shop's webhooks: ")
 
 
 def test_a_shop_in_test_mode_need_not_have_sent_anything(
@@ -770,7 +961,7 @@ def test_a_shop_in_test_mode_need_not_have_sent_anything(
     finding = shop_checks.last_delivery(stack, name, shops.shop(stack, name))
 
     assert finding.right is None
-    assert "Order updated, active" in finding.remedy
+    assert "Order updated, Order created, active" in finding.remedy
 
 
 def test_dead_orders_are_wrong(stack: Stack, local_system: LocalSystem) -> None:
@@ -784,7 +975,7 @@ def test_dead_orders_are_wrong(stack: Stack, local_system: LocalSystem) -> None:
     assert none == Finding("dead orders", True, "none")
     assert finding.right is False
     assert finding.found == "1 order will not be reported without help"
-    assert finding.remedy == f"`prisjakt-relay dead list {name}` says why"
+    assert finding.remedy == f"`{stack.command('dead', 'list', name)}` says why"
 
 
 def test_orders_that_prisjakt_had_already_are_wrong(
@@ -839,6 +1030,7 @@ def test_a_few_orders_of_others_are_chance(
 
 def test_figures_are_told_in_words() -> None:
     assert [counted(n, "order") for n in (0, 1, 2000)] == ["0 orders", "1 order", "2,000 orders"]
+    assert counted(2, "shop system credentials") == "2 shop system credentials"
     assert [
         lasting(timedelta(**each))
         for each in (

@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.conftest import LOCAL_PORT
 from tests.operations.dying import CREDENTIALS, DyingShop, dying_shop, letters, wait_for
 
 from prisjakt_relay import ledger
-from prisjakt_relay.errors import HeldError, SetupError
+from prisjakt_relay.errors import HeldError, PrisjaktError, Problem, SetupError, TokenError
 from prisjakt_relay.local.prisjakt_model import Fault
 from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations import dead_orders
 from prisjakt_relay.operations.dead_orders import (
+    OF_MESSAGES,
     Dropping,
     Letter,
     Plan,
@@ -26,17 +26,11 @@ from prisjakt_relay.operations.dead_orders import (
     Selection,
     Step,
 )
-from prisjakt_relay.operations.stack import Stack, find_local
+from prisjakt_relay.operations.stack import Stack
 from prisjakt_relay.outcomes import DeathReason
 
 LONG_AGO = timedelta(days=40)
 Make = Callable[..., DyingShop]
-
-
-@pytest.fixture(scope="module")
-def stack(local_system: LocalSystem) -> Stack:
-    assert local_system.address.endswith(str(LOCAL_PORT))
-    return find_local(LOCAL_PORT)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +138,7 @@ def test_a_record_that_changed_meanwhile_is_left_alone(make: Make) -> None:
     assert shop.stack.ledger.amend(seen, ledger.dropped(seen, now), now) is not None
 
     assert Resending(shop.stack).do(seen) == (Result.CHANGED, "")
-    assert Dropping(shop.stack, unreadable=True).do(seen) == (Result.CHANGED, "")
+    assert Dropping(shop.stack, deletes=()).do(seen) == (Result.CHANGED, "")
     assert shop.events() == []
 
 
@@ -231,13 +225,12 @@ def test_an_expired_order_that_prisjakt_does_not_show_is_sent_again(make: Make) 
     assert len(shop.events()) == 1
 
 
-def test_an_expired_order_that_prisjakt_shows_is_settled_with_the_newest_facts(make: Make) -> None:
-    """It is changed and not sent a second time; later changes of the order are reported too."""
-    shop = make(**CREDENTIALS)
-    shop.send(shop.message("7", amount="10.00", revision=1))
+def dies_though_prisjakt_has_it(shop: DyingShop, order_id: str) -> tuple[str, ledger.Facts]:
+    """The order's time, and what it has become since Prisjakt took it: twice as dear."""
+    shop.send(shop.message(order_id, amount="10.00", revision=1))
     wait_for(lambda: len(shop.events()) == 1, "an event")
-    wait_for(lambda: shop.is_reported("7"), "reported")
-    reported = shop.record("7")
+    wait_for(lambda: shop.is_reported(order_id), "reported")
+    reported = shop.record(order_id)
     wanted = replace(reported.wanted, amount=reported.wanted.amount * 2)
     dead = replace(
         ledger.dead(reported, wanted, DeathReason.EXPIRED, reported.answer, datetime.now(UTC)),
@@ -249,16 +242,79 @@ def test_an_expired_order_that_prisjakt_shows_is_settled_with_the_newest_facts(m
         version=reported.version + 1,
     )
     assert shop.stack.store.put(ledger.to_item(dead), previous=reported.version)
+    return reported.event_time, wanted
+
+
+def test_an_expired_order_that_prisjakt_shows_is_settled_with_the_newest_facts(make: Make) -> None:
+    """It is changed and not sent a second time; later changes of the order are reported too."""
+    shop = make(**CREDENTIALS)
+    event_time, wanted = dies_though_prisjakt_has_it(shop, "7")
 
     assert carried_out(Resending(shop.stack), shop) == [(Step.READ_FIRST, Result.AT_PRISJAKT)]
 
-    assert found(shop) == []
     wait_for(lambda: [e.amount for e in shop.events()] == [wanted.amount], "corrected")
     wait_for(lambda: shop.record("7").certain, "certain")
+    assert found(shop) == []
     settled = shop.record("7")
     assert (settled.status, settled.death, settled.dead_since) == ("reported", None, None)
-    shop.send(shop.message("7", amount="5.00", revision=9, event_time=reported.event_time))
+    shop.send(shop.message("7", amount="5.00", revision=9, event_time=event_time))
     wait_for(lambda: [str(e.amount) for e in shop.events()] == ["5"], "changed later")
+
+
+def test_an_interrupted_resend_of_what_prisjakt_shows_keeps_the_change(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make(**CREDENTIALS)
+    _, wanted = dies_though_prisjakt_has_it(shop, "8")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dead_orders, "_send", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            carried_out(Resending(shop.stack), shop)
+    assert [dead.order_id for dead in found(shop) if isinstance(dead, ledger.Record)] == ["8"]
+
+    assert carried_out(Resending(shop.stack), shop) == [(Step.READ_FIRST, Result.AT_PRISJAKT)]
+    wait_for(lambda: [e.amount for e in shop.events()] == [wanted.amount], "corrected")
+    wait_for(lambda: found(shop) == [], "listed no more")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault(kind="status", status=500, operation="get-events"), "does not answer"),
+        (Fault(kind="status", status=429, operation="get-events"), "takes no more requests"),
+    ],
+)
+def test_a_prisjakt_that_cannot_be_asked_now_ends_a_run_with_a_remedy(
+    make: Make, local_system: LocalSystem, fault: Fault, words: str
+) -> None:
+    shop = make(**CREDENTIALS | {"prisjakt_auth": "headers"})
+    records = [shop.dies(DeathReason.EXPIRED, tried=LONG_AGO, uncertain=True) for _ in range(2)]
+    assert local_system.model is not None
+    fault.pixel_id = shop.pixel_id
+    local_system.model.faults.append(fault)
+
+    with pytest.raises(PrisjaktError, match=f"{words}.*try again"):
+        carried_out(Resending(shop.stack), shop)
+
+    assert [shop.record(record.order_id) for record in records] == records
+
+
+def test_a_token_address_that_does_not_answer_is_no_matter_of_permission(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make(**CREDENTIALS)
+    shop.dies(DeathReason.EXPIRED, tried=LONG_AGO, uncertain=True)
+
+    def no_token(*_: object) -> None:
+        raise TokenError(Problem(title="ConnectionError"))
+
+    monkeypatch.setattr(dead_orders, "shows", no_token)
+    with pytest.raises(TokenError, match=r"gives no token .*: try again later"):
+        carried_out(Resending(shop.stack), shop)
 
 
 def test_credentials_that_prisjakt_refuses_are_asked_with_once_and_nothing_is_sent(
@@ -272,10 +328,13 @@ def test_credentials_that_prisjakt_refuses_are_asked_with_once_and_nothing_is_se
     )
     local_system.model.faults.append(fault)
 
-    done = carried_out(Resending(shop.stack), shop)
+    work = Resending(shop.stack)
+    done = carried_out(work, shop)
+    _, why = work.do(records[0])
 
     local_system.model.faults.remove(fault)
     assert done == [(Step.READ_FIRST, Result.NOT_READ)] * 3
+    assert "needs the role shop_user" in why
     assert fault.times == 9
     assert [shop.record(record.order_id) for record in records] == records
 
@@ -306,9 +365,7 @@ def test_what_is_dropped_leaves_the_list_and_a_change_of_the_order_tries_it_agai
 ) -> None:
     shop = make()
     record = shop.dies()
-    assert carried_out(Dropping(shop.stack, unreadable=False), shop) == [
-        (Step.DROP, Result.DROPPED)
-    ]
+    assert carried_out(Dropping(shop.stack, deletes=()), shop) == [(Step.DROP, Result.DROPPED)]
     assert found(shop) == []
     assert shop.record(record.order_id).answer == record.answer
     shown = dead_orders.one(shop.stack, shop.name, record.order_id)
@@ -325,7 +382,7 @@ def test_what_was_resent_and_then_dropped_is_not_reported(make: Make) -> None:
     record = shop.dies()
     now = datetime.now(UTC)
     assert shop.stack.ledger.amend(record, ledger.resent(record), now) is not None
-    carried_out(Dropping(shop.stack, unreadable=False), shop)
+    carried_out(Dropping(shop.stack, deletes=()), shop)
 
     shop.send(dead_orders._conversion(record).to_message())
     marker = shop.message("marker")
@@ -370,13 +427,29 @@ def test_a_stuck_message_that_was_sent_but_not_deleted_is_sent_again_without_har
 def test_a_stuck_message_that_somebody_else_took_is_told(make: Make) -> None:
     shop = make()
     shop.gets_stuck(shop.message("5"))
-    work = Dropping(shop.stack, unreadable=False)
+    work = Dropping(shop.stack, deletes=OF_MESSAGES)
     plans = [work.plan(dead) for dead in found(shop)]
-    assert carried_out(work, shop) == [(Step.DROP, Result.DROPPED)]
+    assert carried_out(work, shop) == [(Step.DELETE, Result.DROPPED)]
 
     done: list[Result] = []
     dead_orders.carry_out(shop.stack, plans, work.do, lambda _, result, __: done.append(result))
     assert done == [Result.CHANGED]
+
+
+@pytest.mark.parametrize("reason", dead_orders.OF_MESSAGES)
+def test_only_messages_whose_reason_is_named_are_deleted(make: Make, reason: Reason) -> None:
+    shop = make()
+    body = shop.message("5") if reason is Reason.UNDELIVERED else "Anna Testsson, Testgatan 1"
+    stuck = shop.gets_stuck(body)
+    (letter,) = [
+        each
+        for each in dead_orders.find(shop.stack, Selection(reasons=frozenset({reason}))).dead
+        if isinstance(each, Letter) and each.id == stuck
+    ]
+
+    plan = Dropping(shop.stack, deletes=OF_MESSAGES - {reason}).plan(letter)
+    assert (plan.step, f"--reason {reason}" in plan.remedy) == (Step.NEEDS_REASON, True)
+    assert Dropping(shop.stack, deletes={reason}).plan(letter).step is Step.DELETE
 
 
 def test_what_nobody_can_read_is_deleted_only_by_name(make: Make) -> None:
@@ -391,8 +464,7 @@ def test_what_nobody_can_read_is_deleted_only_by_name(make: Make) -> None:
     (letter,) = mine()
     assert letter.size == 26
     assert Resending(shop.stack).plan(letter).step is Step.UNREADABLE
-    assert Dropping(shop.stack, unreadable=False).plan(letter).step is Step.UNREADABLE
-    work = Dropping(shop.stack, unreadable=True)
+    work = Dropping(shop.stack, deletes={Reason.UNREADABLE})
     dead_orders.carry_out(shop.stack, [work.plan(letter)], work.do, lambda *_: None)
 
     assert mine() == []
@@ -412,7 +484,16 @@ def test_more_messages_than_are_looked_at_are_counted(
     assert sum(isinstance(each, Letter) for each in dead) >= 5
 
     monkeypatch.undo()
-    carried_out(Dropping(shop.stack, unreadable=False), shop)
+    plans = [Dropping(shop.stack, deletes=OF_MESSAGES).plan(dead) for dead in found(shop)]
+    monkeypatch.setattr(dead_orders, "MOST_LETTERS", 5)
+    done: list[Result] = []
+    work = Dropping(shop.stack, deletes=OF_MESSAGES)
+    dead_orders.carry_out(shop.stack, plans, work.do, lambda _, result, __: done.append(result))
+    assert len(done) == 15
+    assert Result.CHANGED in done, "what was not at hand is left for the next run"
+
+    monkeypatch.undo()
+    carried_out(work, shop)
     assert found(shop) == []
 
 
@@ -426,6 +507,8 @@ def test_one_order_is_found_by_id_or_reference_or_its_state_is_told(make: Make) 
 
     assert dead_orders.one(shop.stack, shop.name, record.order_id) == record
     assert dead_orders.one(shop.stack, shop.name, "NO-1") == record
+    carried_out(Dropping(shop.stack, deletes=()), shop, order_ids=frozenset({"NO-1"}))
+    assert dead_orders.one(shop.stack, shop.name, "NO-1") == shop.record(record.order_id)
     assert isinstance(dead_orders.one(shop.stack, shop.name, "stuck"), Letter)
     with pytest.raises(SetupError, match="is not dead but reported"):
         dead_orders.one(shop.stack, shop.name, "alive")

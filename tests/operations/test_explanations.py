@@ -6,8 +6,9 @@ from enum import StrEnum
 from itertools import chain
 
 import pytest
+from tests.operations.elsewhere import WHERE, commands, stack_elsewhere
 
-from prisjakt_relay.errors import PrisjaktError
+from prisjakt_relay.errors import PrisjaktError, Problem
 from prisjakt_relay.operations.explanations import (
     DEATHS,
     DELIVERIES,
@@ -15,6 +16,7 @@ from prisjakt_relay.operations.explanations import (
     REASONS,
     Explanation,
     cause,
+    said,
 )
 from prisjakt_relay.outcomes import DeathReason, Outcome, Reason, Received
 
@@ -55,4 +57,31 @@ def test_no_name_of_a_class_is_shown_as_a_cause() -> None:
 def test_remedies_name_commands_whole() -> None:
     commands = list(chain.from_iterable(each.remedy.split("`")[1::2] for each in ALL))
 
-    assert "prisjakt-relay dead resend" in commands
+    assert "prisjakt-relay dead resend SHOP ORDER" in commands
+    assert "prisjakt-relay shop set SHOP --corrections on" in commands
+
+
+def test_commands_are_filled_in_for_an_order_of_a_stack() -> None:
+    for explanation in ALL:
+        filled = explanation.on(stack_elsewhere(), "lamps", "17")
+        typed = commands(filled.remedy)
+
+        assert filled.meaning == explanation.meaning
+        assert len(typed) == len(commands(explanation.remedy))
+        assert [each for each in typed if not each.endswith(WHERE)] == []
+        assert not {"SHOP", "ORDER"} & {word for each in typed for word in each.split()}
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (Problem(), "no word of why"),
+        (Problem(503), "503"),
+        (Problem(title="ConnectTimeout"), "ConnectTimeout"),
+        (Problem(400, "Not valid", "See fields"), "400 Not valid, See fields"),
+        (Problem(400, "No", field_errors={"b": "odd", "a": "even"}), "400 No; a: even, b: odd"),
+        (Problem(field_errors={"a": "odd"}), "a: odd"),
+    ],
+)
+def test_an_answer_of_prisjakts_is_one_phrase(problem: Problem, words: str) -> None:
+    assert said(problem) == words

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from prisjakt_relay.errors import StorageError
+from prisjakt_relay.errors import SetupError, StorageError
 from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.operations import logs
 from prisjakt_relay.operations.stack import LOCAL_REGION, Stack
@@ -240,7 +240,7 @@ def test_a_time_before_the_stack_or_no_longer_kept_has_no_lines(
 def test_another_refusal_is_an_error(stack: Stack, stubbed: Callable[[Stubbed], None]) -> None:
     stubbed(Stubbed(refusal="unexpected symbol"))
 
-    with pytest.raises(StorageError, match="StartQuery"):
+    with pytest.raises(SetupError, match="StartQuery: MalformedQueryException"):
         found(stack, {"shop": "a"})
 
 

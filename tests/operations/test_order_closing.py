@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.operations.elsewhere import WHERE, commands, stack_elsewhere
 
 from prisjakt_relay.errors import Problem
 from prisjakt_relay.ledger import KEPT, Facts, Record, Status
@@ -72,7 +73,7 @@ def told(
 ) -> str:
     holding = Holding() if events is None else Holding(asked=True, events=events)
     life = Life(shop="lamps", order_id="1", entries=entries, records=records, holding=holding)
-    return closing(life, shop, NOW)
+    return closing(stack_elsewhere(), life, shop, NOW)
 
 
 @pytest.mark.parametrize("status", Status)
@@ -123,7 +124,7 @@ def test_a_report_that_is_not_certain_says_how_to_make_sure() -> None:
     assert "--prisjakt-client-id" in told(doubtful)
     assert "save the order once more" in told(doubtful, shop=WITH_CREDENTIALS)
     off = replace(WITH_CREDENTIALS, corrections=False)
-    assert "corrections is off; set it to true" in told(doubtful, shop=off)
+    assert f"`prisjakt-relay shop set lamps --corrections on {WHERE}`" in told(doubtful, shop=off)
 
 
 def test_a_void_order_that_was_reported_is_there_with_amount_0() -> None:
@@ -153,7 +154,51 @@ def test_a_dead_order_names_reason_answer_and_remedy(death: DeathReason) -> None
 
     assert DEATHS[death].meaning in said
     assert "(400 No; x: odd)" in said
-    assert "prisjakt-relay dead resend" in said
+    assert f"`prisjakt-relay dead resend lamps 1 {WHERE}`" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "shop", "words"),
+    [
+        ({}, SHOP, "Prisjakt cannot have it: a resend is safe."),
+        ({"uncertain": True}, SHOP, "or look in Business Center and then use --force."),
+        ({"uncertain": True}, WITH_CREDENTIALS, "A resend looks first whether Prisjakt has it."),
+        ({"reported": OLD}, SHOP, f"resend lamps 1 {WHERE}`."),
+    ],
+)
+def test_an_expired_order_says_whether_a_resend_is_safe(
+    more: dict[str, Any], shop: Shop, words: str
+) -> None:
+    tried = NOW - timedelta(days=40)
+    expired = record(
+        Status.DEAD, death=DeathReason.EXPIRED, settled=OLD, first_try_at=tried, **more
+    )
+
+    said = told(expired, shop=shop)
+
+    assert said.endswith(words)
+    assert f"once the cause is mended, `prisjakt-relay dead resend lamps 1 {WHERE}`." in said
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_command_is_for_the_orders_own_stack(status: Status) -> None:
+    entries = [
+        entry(Received.IGNORED, reason=reason, explanation=REASONS[reason]) for reason in Reason
+    ]
+    texts = [
+        told(record(status, settled=settled, death=death, reported=reported, certain=certain))
+        for settled in (None, OLD)
+        for reported in (None, OLD)
+        for death in (None, *DeathReason)
+        for certain in (True, False)
+    ]
+    texts += [told(entries=(each,)) for each in entries]
+    texts.append(told(record(status, settled=None, updated_at=NOW - timedelta(days=1))))
+
+    typed = commands(" ".join(texts))
+
+    assert typed
+    assert [each for each in typed if not each.endswith(WHERE)] == []
 
 
 def test_a_dead_order_that_was_dropped_says_when() -> None:
@@ -163,7 +208,31 @@ def test_a_dead_order_that_was_dropped_says_when() -> None:
 
 
 def test_a_dead_order_that_was_resent_is_on_its_way() -> None:
-    assert "put on the queue anew" in told(record(Status.DEAD, death=DeathReason.REJECTED))
+    resent = record(Status.DEAD, death=DeathReason.REJECTED)
+
+    assert "put on the queue anew" in told(resent)
+    said = told(replace(resent, updated_at=NOW - timedelta(minutes=6)))
+    assert "no sender has taken it up" in said
+    assert "dead resend" in said
+
+
+@pytest.mark.parametrize("dropped_at", [None, NOW])
+def test_a_dead_order_that_may_be_at_prisjakt_is_not_said_to_be_missing(
+    dropped_at: datetime | None,
+) -> None:
+    lost = record(
+        Status.DEAD,
+        death=DeathReason.EXPIRED,
+        settled=OLD,
+        uncertain=True,
+        dropped_at=dropped_at,
+    )
+
+    assert told(lost).startswith("It may be at Prisjakt, but that is not certain")
+    assert told(lost, events=(event(),)).startswith("It is at Prisjakt, though")
+    assert told(replace(lost, reported=OLD)).startswith("It is at Prisjakt, though")
+    assert told(lost, events=()).startswith("It is not at Prisjakt")
+    assert told(replace(lost, uncertain=False)).startswith("It is not at Prisjakt")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +259,7 @@ def test_waiting_says_why() -> None:
     said = told(record(Status.WAITING, answer=Problem(403, "No", "It is off")), entries=waits)
 
     assert "not at Prisjakt yet: the cause (403 No, It is off)." in said
-    assert "prisjakt-relay doctor lamps" in said
+    assert f"`prisjakt-relay doctor lamps {WHERE}`" in said
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -200,7 +269,8 @@ def test_an_ignored_order_names_reason_and_remedy(reason: Reason) -> None:
     said = told(entries=(ignored,))
 
     assert said.startswith(f"It is not at Prisjakt: {REASONS[reason].meaning}. ")
-    assert REASONS[reason].remedy.removeprefix("nothing") in said
+    remedy = REASONS[reason].on(stack_elsewhere(), "lamps", "1").remedy
+    assert remedy.removeprefix("nothing") in said
     assert "What to do: nothing" not in said
 
 
@@ -216,7 +286,7 @@ def test_a_webhook_of_another_topic_does_not_hide_the_reason_before_it() -> None
     ("ago", "words"),
     [
         (timedelta(seconds=5), "accepted a moment ago"),
-        (timedelta(hours=1), "no sender has taken it up: `prisjakt-relay doctor lamps`"),
+        (timedelta(hours=1), f"no sender has taken it up: `prisjakt-relay doctor lamps {WHERE}`"),
         (KEPT + timedelta(days=1), "what became of it is forgotten"),
     ],
 )

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from tests.cli.orders import new_shop
-from tests.conftest import LOCAL_PORT
 
 from prisjakt_relay.aws import Service
 from prisjakt_relay.errors import StorageError
@@ -17,16 +16,10 @@ from prisjakt_relay.ledger import KEPT, Facts, Record, Status, to_item
 from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations import order_life, shops
 from prisjakt_relay.operations.explanations import OUTCOMES, REASONS, Explanation
-from prisjakt_relay.operations.stack import Stack, find_local
+from prisjakt_relay.operations.stack import Stack
 from prisjakt_relay.outcomes import Outcome, Reason
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-
-
-@pytest.fixture
-def stack(local_system: LocalSystem) -> Stack:
-    assert local_system.address
-    return find_local(LOCAL_PORT)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from tests.cli.orders import CREDENTIALS, model, new_shop
-from tests.conftest import LOCAL_PORT
+from tests.operations.elsewhere import WHERE, commands, stack_elsewhere
 
 from prisjakt_relay.errors import (
     AnswerError,
@@ -26,16 +26,10 @@ from prisjakt_relay.local.prisjakt_model import Fault
 from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations import shops
 from prisjakt_relay.operations.prisjakt_access import client, told, told_by_prisjakt
-from prisjakt_relay.operations.stack import Stack, find_local
+from prisjakt_relay.operations.stack import Stack
 
 NAME = "lamps"
 FIELDS = {"to": "too late"}
-
-
-@pytest.fixture
-def stack(local_system: LocalSystem) -> Stack:
-    assert local_system.address
-    return find_local(LOCAL_PORT)
 
 
 @pytest.mark.parametrize(
@@ -43,17 +37,18 @@ def stack(local_system: LocalSystem) -> Stack:
     [
         (TokenError(Problem(401, "invalid_client")), "credentials of shop lamps (401 invalid_cl"),
         (TokenError(Problem(400, "invalid_client", "Gone")), "(400 invalid_client, Gone)"),
-        (RefusedError(Problem(401, "Unauthorized")), "shop set lamps --prisjakt-client-id"),
+        (RefusedError(Problem(401, "Unauthorized")), "relay shop set lamps --prisjakt-client-id"),
         (RefusedError(Problem(403, "Forbidden", "No")), "(403 Forbidden, No): its client needs"),
         (RefusedError(Problem(404, "Pixel not found")), "Prisjakt has no pixel 1: is the id right"),
     ],
 )
 def test_what_the_shop_can_mend_is_a_matter_of_set_up(error: PrisjaktError, words: str) -> None:
-    clear = told(error, NAME, "pixel 1")
+    clear = told(stack_elsewhere(), error, NAME, "pixel 1")
 
     assert isinstance(clear, SetupError)
     assert clear.exit_code == 2
     assert words in str(clear)
+    assert [each for each in commands(str(clear)) if not each.endswith(WHERE)] == []
 
 
 @pytest.mark.parametrize(
@@ -70,12 +65,12 @@ def test_what_the_shop_can_mend_is_a_matter_of_set_up(error: PrisjaktError, word
         ),
         (NotAnsweredError(Problem(), sent=True), "(no word of why)"),
         (AnswerError(Problem(200, "odd", "Event id: missing")), "(200 odd, Event id: missing)"),
-        (RejectedError(Problem(400, "No", field_errors=FIELDS)), "(400 No, to: too late)"),
+        (RejectedError(Problem(400, "No", field_errors=FIELDS)), "(400 No; to: too late)"),
         (ConflictError(Problem(409, "Exists")), "does not accept the request (409 Exists)"),
     ],
 )
 def test_what_may_work_later_is_exit_3(error: PrisjaktError, words: str) -> None:
-    clear = told(error, NAME, "pixel 1")
+    clear = told(stack_elsewhere(), error, NAME, "pixel 1")
 
     assert clear is error
     assert clear.exit_code == 3
@@ -84,12 +79,13 @@ def test_what_may_work_later_is_exit_3(error: PrisjaktError, words: str) -> None
 
 def test_an_argument_that_cannot_be_sent_is_a_wrong_call() -> None:
     words = "click_id: expected a UUID; copy it anew"
-    with pytest.raises(SetupError, match=words), told_by_prisjakt(NAME, "click x"):
+    asking = told_by_prisjakt(stack_elsewhere(), NAME, "click x")
+    with pytest.raises(SetupError, match=words), asking:
         raise ValueError("click_id: expected a UUID")
 
 
 def test_errors_of_others_pass_through() -> None:
-    with pytest.raises(HeldError), told_by_prisjakt(NAME, "pixel 1"):
+    with pytest.raises(HeldError), told_by_prisjakt(stack_elsewhere(), NAME, "pixel 1"):
         raise HeldError("later")
 
 
@@ -149,7 +145,7 @@ def test_a_wrong_secret_reads_well(local_system: LocalSystem, stack: Stack) -> N
         Fault(kind="status", status=401, operation="token", body={"error": "invalid_client"})
     )
 
-    with pytest.raises(SetupError) as raised, told_by_prisjakt(shop, f"pixel {pixel_id}"):
+    with pytest.raises(SetupError) as raised, told_by_prisjakt(stack, shop, f"pixel {pixel_id}"):
         asked.pixel(pixel_id)
 
     assert str(raised.value).startswith(

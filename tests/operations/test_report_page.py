@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 import pytest
+from tests.operations.elsewhere import stack_elsewhere
 
 from prisjakt_relay.cli.report import print_tables
 from prisjakt_relay.ledger import Status
@@ -137,7 +138,7 @@ def test_terminal_and_page_show_the_same_figures(
     monkeypatch.setenv("COLUMNS", "300")
     found = statistics()
 
-    print_tables(found)
+    print_tables(stack_elsewhere(), found)
 
     lines = {" ".join(line.split()) for line in capsys.readouterr().out.splitlines()}
     assert {" ".join(" ".join(row).split()) for row in rows(found)} <= lines
@@ -203,7 +204,23 @@ def test_days_without_purchases_have_their_place() -> None:
         statistics(), days=(DayOfPurchases(date(2026, 11, 19), "SEK", 3, Decimal(300), 0),)
     )
 
-    assert {"19 Nov: 3", "20 Nov: 0", "21 Nov: 0"} <= set(Reader(page(found)).bars)
+    bars = Reader(page(found)).bars
+
+    assert {"23 Oct: 0", "18 Nov: 0", "19 Nov: 3", "20 Nov: 0", "21 Nov: 0"} <= set(bars)
+    assert len([bar for bar in bars if re.fullmatch(r"\d+ \w{3}: \d+", bar)]) == 2 * 30
+
+
+def test_days_that_the_ledger_has_forgotten_have_no_bar() -> None:
+    since = datetime(2026, 11, 20, tzinfo=UTC)
+    day = DayOfPurchases(date(2026, 11, 21), "SEK", 3, Decimal(300), 0)
+
+    found = replace(statistics(days=365), days=(day,), ledger_complete_since=since)
+    bars = Reader(page(found)).bars
+
+    assert {bar for bar in bars if re.fullmatch(r"\d+ \w{3}: \d+", bar)} == {
+        "20 Nov: 0",
+        "21 Nov: 3",
+    }
 
 
 def test_an_empty_interval_gets_friendly_words_and_no_empty_chart() -> None:

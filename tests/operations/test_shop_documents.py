@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from prisjakt_relay.errors import SetupError, StorageError
 from prisjakt_relay.local.aws import REGION, EmbeddedAws
@@ -75,6 +75,35 @@ def test_an_access_token_signs_nothing() -> None:
     assert "0123456789" not in told
 
 
+@pytest.mark.parametrize("platform", ["shopify", "woocommerce"])
+def test_what_is_too_long_for_a_signing_secret_is_refused_by_name(platform: str) -> None:
+    document = SHOPIFY | {"platform": platform, "signing_secrets": ["first"]}
+
+    told = refusal(document | {"signing_secrets": ["fine", "x" * 1_025]})
+
+    assert told == "signing_secrets: one is longer than 1,024 bytes; paste the secret alone"
+    shop_documents.check_so_far(document | {"signing_secrets": ["x" * 1_024]})
+    with pytest.raises(SetupError, match=r"^signing_secrets: one is longer"):
+        shop_documents.with_secret(document, "å" * 513)
+
+
+def test_shopify_signs_as_myshopify_com_whatever_customers_see() -> None:
+    assert refusal(SHOPIFY | {"domain": "Shop.Example"}).startswith("domain: shop.example is not ")
+    assert refusal(SHOPIFY | {"domain": "myshopify.com.example"}).startswith("domain: ")
+    with pytest.raises(SetupError, match=r"^domain: .* ends with \.myshopify\.com"):
+        shop_documents.changed(SHOPIFY, {"domain": "shop.example"}, ())
+    shop_documents.check_so_far(SHOPIFY | {"domain": "A-Shop.MyShopify.com"})
+    shop_documents.check_so_far(WOOCOMMERCE | {"domain": "shop.example"})
+    shop_documents.check_so_far({"domain": "shop.example"})
+
+
+def test_an_old_domain_does_not_stand_in_the_way() -> None:
+    public = SHOPIFY | {"domain": "shop.example"}
+
+    assert shop_documents.changed(public, {"mode": "off"}, ()) == public | {"mode": "off"}
+    assert shop_documents.changed(public, {}, ["domain"]) == SHOPIFY
+
+
 def test_a_generated_secret_is_one_that_woocommerce_keeps() -> None:
     secrets = {shop_documents.generated_secret() for _ in range(20)}
 
@@ -97,6 +126,20 @@ def test_null_in_a_document_is_the_same_as_nothing() -> None:
 def test_a_shop_keeps_its_platform() -> None:
     with pytest.raises(SetupError, match=r"^platform: a shop keeps the one it has"):
         shop_documents.changed(SHOPIFY, {"platform": "woocommerce"}, ())
+
+
+def test_a_platform_that_is_not_even_a_text_can_be_mended() -> None:
+    broken = SHOPIFY | {"platform": ["shopify"]}
+
+    assert shop_documents.changed(broken, {"platform": "shopify"}, ()) == SHOPIFY
+
+
+def test_a_secret_that_is_given_in_place_of_its_fingerprint_is_not_repeated() -> None:
+    with pytest.raises(SetupError) as refused:
+        shop_documents.without_secret(SHOPIFY, "first-secret")
+
+    assert "first-secret" not in str(refused.value)
+    assert shop_documents.fingerprint("first-secret") in str(refused.value)
 
 
 def test_a_change_can_mend_a_document_that_cannot_be_used() -> None:
@@ -150,7 +193,7 @@ def test_a_secret_is_added_once_and_the_last_one_stays() -> None:
     assert shop_documents.with_secret(both, "second-secret") == both
     left = shop_documents.without_secret(both, first.upper())
     assert left["signing_secrets"] == ["second-secret"]
-    with pytest.raises(SetupError, match=f"has the fingerprint '{first}': there is "):
+    with pytest.raises(SetupError, match=r"^no signing secret has that fingerprint: there is "):
         shop_documents.without_secret(left, first)
     with pytest.raises(SetupError, match=r"^the last signing secret stays: add another"):
         shop_documents.without_secret(left, shop_documents.fingerprint("second-secret"))
@@ -205,6 +248,60 @@ def test_an_interrupted_adding_does_not_bring_the_old_document_back(
     assert not shop_documents.is_there(stack, name)
     with pytest.raises(SetupError, match=r"^there is no shop"):
         shops.document(stack, name)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ReadTimeoutError(endpoint_url="x")])
+def test_a_restoring_whose_answer_was_lost_does_not_bring_the_old_document_back(
+    stack: Stack, name: str, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    shop_documents.add(stack, name, SHOPIFY)
+    shop_documents.remove(stack, name, now=False)
+    client = stack.client("secretsmanager")
+    restore = client.restore_secret
+
+    def lost(**parameters: Any) -> None:
+        restore(**parameters)
+        raise error
+
+    client.restore_secret = lost
+    monkeypatch.setattr(Stack, "client", lambda *_: client)
+    with pytest.raises((KeyboardInterrupt, StorageError)):
+        shop_documents.add(stack, name, WOOCOMMERCE)
+
+    monkeypatch.undo()
+    assert not shop_documents.is_there(stack, name)
+
+
+def test_an_old_document_that_could_not_be_removed_again_is_told(
+    stack: Stack, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop_documents.add(stack, name, SHOPIFY)
+    shop_documents.remove(stack, name, now=False)
+    client = stack.client("secretsmanager")
+
+    def unreachable(**_: Any) -> None:
+        raise ReadTimeoutError(endpoint_url="x")
+
+    client.put_secret_value = client.delete_secret = unreachable
+    monkeypatch.setattr(Stack, "client", lambda *_: client)
+    with pytest.raises(StorageError, match=f"may count again.* shop remove {name}"):
+        shop_documents.add(stack, name, WOOCOMMERCE)
+
+
+def test_a_refusal_to_restore_is_told_as_what_it_is(
+    stack: Stack, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop_documents.add(stack, name, SHOPIFY)
+    shop_documents.remove(stack, name, now=False)
+    client = stack.client("secretsmanager")
+
+    def refused(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "RestoreSecret")
+
+    client.restore_secret = client.delete_secret = refused
+    monkeypatch.setattr(Stack, "client", lambda *_: client)
+    with pytest.raises(SetupError, match="RestoreSecret"):
+        shop_documents.add(stack, name, WOOCOMMERCE)
 
 
 def test_a_name_that_is_just_set_free_can_be_taken_in_a_minute(

@@ -44,6 +44,12 @@ def test_the_local_stack_has_its_own_address_and_everything_else_of_the_template
     assert dict(found.outputs) == local_system.outputs
     assert found.parameters["HourlyAllowance"] == "10000"
     assert found.ledger.get("order#nobody#1#purchase") is None
+    assert found.command("doctor") == f"prisjakt-relay doctor --local --port {LOCAL_PORT}"
+
+
+def test_a_local_system_that_is_not_there_is_told_with_the_port_to_start_it_at() -> None:
+    with pytest.raises(SetupError, match="start it with `prisjakt-relay local --port 65533`"):
+        stack.find_local(65_533)
 
 
 def test_a_stack_is_found_as_the_aws_cli_would(aws: EmbeddedAws) -> None:
@@ -62,7 +68,11 @@ def test_the_region_that_is_given_goes_before_the_environment(
     create(aws, "found-b", {name: {"Value": "x"} for name in stack.OUTPUTS})
     monkeypatch.setenv("AWS_REGION", "us-east-1")
 
-    assert stack.find("found-b", region=REGION).region == REGION
+    found = stack.find("found-b", region=REGION)
+    assert found.region == REGION
+    assert found.command("shop", "list") == (
+        f"prisjakt-relay shop list --stack found-b --region {REGION}"
+    )
     with pytest.raises(SetupError, match="there is no stack found-b in us-east-1: name it"):
         stack.find("found-b")
 

@@ -21,6 +21,7 @@ from prisjakt_relay.local.aws import REGION, EmbeddedAws, expand
 from prisjakt_relay.operations import statistics
 from prisjakt_relay.operations.stack import Stack
 from prisjakt_relay.operations.statistics import UP_TO, Durations, Statistics, Tally
+from prisjakt_relay.operations.trial import sample_id
 from prisjakt_relay.outcomes import DeathReason
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -224,6 +225,8 @@ def test_ignored_deliveries_are_counted_by_reason_and_by_order(stack: Stack, sho
         line | {"reason": "ping"},
         line | {"order_id": "3", "shop": "somebody-else"},
         line | {"order_id": "4", "outcome": "queued"},
+        line | {"reason": "topic", "order_id": sample_id(NOON)},  # of `doctor`
+        line | {"reason": "off", "order_id": sample_id(NOON)},  # of `test`
     ]
     log(stack, lines)
 

@@ -9,28 +9,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.conftest import LOCAL_PORT, NOW
+from tests.conftest import NOW
 from tests.operations.answering import Told, answering
 from tests.operations.patients import SECRET, put, spoilt, without_sender
 
 from prisjakt_relay.conversion import TEST_PURCHASE, is_test_click_id
-from prisjakt_relay.errors import SetupError
+from prisjakt_relay.errors import SetupError, StorageError
 from prisjakt_relay.intake import decide
 from prisjakt_relay.local.system import LocalSystem
-from prisjakt_relay.operations import shops, trial
+from prisjakt_relay.operations import logs, shops, trial
 from prisjakt_relay.operations.delivery import Refused, send
-from prisjakt_relay.operations.stack import Stack, find_local
+from prisjakt_relay.operations.stack import Stack
 from prisjakt_relay.operations.trial import Step
 from prisjakt_relay.platforms import PLATFORMS
+from prisjakt_relay.rate_limit import RateLimit
 from prisjakt_relay.shop import AmountChoice, CurrencyChoice, Mode, ReportWhen, from_document
 
 PIXEL = "36746cdf-cf62-4dff-bc5b-fb2df41ecb4d"
-
-
-@pytest.fixture(scope="module")
-def stack(local_system: LocalSystem) -> Stack:
-    assert local_system.address
-    return find_local(LOCAL_PORT)
 
 
 def tried(stack: Stack, name: str, timeout: float = 60) -> dict[str, Step]:
@@ -202,7 +197,7 @@ def test_a_pixel_that_takes_nothing_is_told_without_waiting_for_the_end(
     step = tried(stack, name, timeout=300)["Prisjakt"]
 
     assert step.right is False
-    assert step.found == f"403: Forbidden: The pixel with ID {pixel_id} is disabled"
+    assert step.found == f"403 Forbidden, The pixel with ID {pixel_id} is disabled"
     assert f"compare pixel_id {pixel_id}" in step.remedy
 
 
@@ -217,7 +212,7 @@ def test_an_order_that_prisjakt_rejects_is_told_with_its_fields(
         step = tried(stack, name)["Prisjakt"]
 
     assert step.right is False
-    assert step.found.startswith("400: Not valid")
+    assert step.found.startswith("400 Not valid")
     assert f"`prisjakt-relay dead show {name} 9" in step.remedy
 
 
@@ -259,6 +254,23 @@ def test_the_cause_of_a_wait_is_what_the_sender_says(
     assert step.found.startswith("after 4 s: the order waits: ")
 
 
+def test_logs_that_cannot_be_read_hide_only_the_cause(
+    stack: Stack, local_system: LocalSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StorageError("StartQuery: no answer")
+
+    monkeypatch.setattr(logs, "newest", away)
+    name = put(local_system)
+    pixel_id = shops.shop(stack, name).pixel_id
+    headers = {"Retry-After": "3000"}
+    with spoilt(local_system, pixel_id, kind="status", status=429, headers=headers, times=1000):
+        step = tried(stack, name, timeout=4)["Prisjakt"]
+
+    assert step.right is False
+    assert step.found == "after 4 s: the sender is at it"
+
+
 def test_a_sender_that_takes_nothing_is_told(stack: Stack, local_system: LocalSystem) -> None:
     name = put(local_system)
 
@@ -267,7 +279,7 @@ def test_a_sender_that_takes_nothing_is_told(stack: Stack, local_system: LocalSy
 
     assert step.right is False
     assert step.found == "after 1 s: the sender has not taken it from the queue"
-    assert "`prisjakt-relay doctor`" in step.remedy
+    assert f"`{stack.command('doctor', name)}`" in step.remedy
 
 
 def test_what_prisjakt_does_not_show_is_told(
@@ -283,6 +295,18 @@ def test_what_prisjakt_does_not_show_is_told(
     assert step.found == "Prisjakt took the order, but does not show it yet"
 
 
+def test_without_a_turn_at_prisjakt_nothing_is_read_back(
+    stack: Stack, local_system: LocalSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RateLimit, "reserve", lambda *_: NOW)
+
+    step = tried(stack, put(local_system))["read back"]
+
+    assert step.right is None
+    assert step.found.startswith("not checked: this hour's requests to Prisjakt are used up")
+    assert "Business Center" in step.remedy
+
+
 def test_credentials_that_read_nothing_are_told(stack: Stack, local_system: LocalSystem) -> None:
     name = put(local_system)
     pixel_id = shops.shop(stack, name).pixel_id
@@ -294,7 +318,7 @@ def test_credentials_that_read_nothing_are_told(stack: Stack, local_system: Loca
 
     assert step.right is False
     assert "403 Forbidden" in step.found
-    assert step.remedy == f"`prisjakt-relay doctor {name}` checks the credentials"
+    assert step.remedy == f"`{stack.command('doctor', name)}` checks the credentials"
 
 
 # What may answer instead of the receiver

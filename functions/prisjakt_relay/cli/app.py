@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -19,6 +22,7 @@ NAME = "prisjakt-relay"
 INTERRUPTED = 130
 READER_GONE = 141  # as a shell tells a program that wrote into a closed pipe
 
+_CANNOT_WRITE = frozenset({errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT, errno.EBADF})
 _UsageError: Any = typer.BadParameter.__base__  # typer names its own copy of click's no other way
 
 app = typer.Typer(
@@ -60,11 +64,22 @@ def options(
 
 def main() -> None:
     """The program. Whatever goes wrong is one sentence on standard error, and an exit code."""
+    _make_streams_usable()
     code = run(lambda: app(prog_name=NAME, standalone_mode=False))
     if code == INTERRUPTED:  # threads that still wait for an answer are not waited for
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _make_streams_usable() -> None:
+    """Neither a closed stream nor a terminal that has no ✓ is a reason to end."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def run(command: Callable[[], object]) -> int:
@@ -75,10 +90,10 @@ def run(command: Callable[[], object]) -> int:
             raise KeyboardInterrupt
         sys.stdout.flush()
     except BrokenPipeError:
-        return _reader_gone()
+        return _without_output(READER_GONE)
     except SystemExit as end:  # rich and typer end with 1 where the reader has gone
         if isinstance(end.__context__, BrokenPipeError):
-            return _reader_gone()
+            return _without_output(READER_GONE)
         raise
     except (KeyboardInterrupt, typer.Abort):
         _tell("interrupted: run it again to go on")
@@ -104,25 +119,29 @@ def _expected(error: Exception) -> tuple[str | None, int]:
         return text + help_, 2
     if "botocore" in sys.modules:
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         from prisjakt_relay.operations.aws_errors import told
 
-        if isinstance(error, BotoCoreError | ClientError | StorageError):
+        if isinstance(error, BotoCoreError | ClientError | ResponseParserError | StorageError):
             error = told(error)
     if isinstance(error, RelayError):
         return str(error), error.exit_code
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}", 2
+    if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
+        return f"standard output: {error.strerror}", _without_output(2)
     return None, 1
 
 
-def _reader_gone() -> int:
-    """Nobody reads any more: not even the interpreter's last flush may complain."""
+def _without_output(code: int) -> int:
+    """Nobody gets any more of it: not even the interpreter's last flush may complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return READER_GONE
+    return code
 
 
 def _tell(text: str) -> None:
-    Console(stderr=True).print(
-        Text.assemble(("error: ", "red"), text), soft_wrap=True, highlight=False
-    )
+    with suppress(OSError):  # nobody listens: the exit code says it
+        Console(stderr=True).print(
+            Text.assemble(("error: ", "red"), text), soft_wrap=True, highlight=False
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,7 @@ from rich.text import Text
 
 from prisjakt_relay.cli.options import Json, ShopName, on_stack
 from prisjakt_relay.cli.output import err, hint, mark, out, print_json
+from prisjakt_relay.operations.command_line import TRIAL_SECONDS
 
 if TYPE_CHECKING:
     from prisjakt_relay.operations.checks import Section
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     from prisjakt_relay.operations.stack import Stack
 
 _NAME_WIDTH = 20
+_REMEDY_INDENT = 1 + 1 + _NAME_WIDTH + 1
+_COPIED_INDENT = 4
+_UNBROKEN = re.compile(r"\S*`[^`]*`\S*|\S+")
+_QUOTED = re.compile(r"^`([^`]*)`[.,:;]?$")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -31,7 +38,7 @@ def try_out(
     shop: ShopName,
     timeout: Annotated[
         float, typer.Option(min=1, max=3600, help="Seconds to wait for Prisjakt's answer.")
-    ] = 60,
+    ] = TRIAL_SECONDS,
     as_json: Json = False,
 ) -> None:
     """Send a sample order all the way to Prisjakt as a test purchase, and time each step.
@@ -157,9 +164,28 @@ def _tell(
     line.add_column(ratio=1, overflow="fold")
     line.add_column(justify="right", no_wrap=True)
     line.add_row(mark(right), Text(name), Text(found), Text(_duration(seconds), "dim"))
-    if remedy:
-        line.add_row("", "", Text.assemble("→ ", remedy, style="yellow"), "")
     console.print(line)
+    for text in _remedy_lines(remedy, console.width):
+        console.print(Text(text, "yellow"), soft_wrap=True)
+
+
+def _remedy_lines(remedy: str, width: int) -> Iterator[str]:
+    """The remedy below what was found; a command or an address, made to be copied, is never
+    broken: where it is too long for that, it has a line of its own."""
+    start, line = " " * _REMEDY_INDENT + "→", ""
+    for word in _UNBROKEN.findall(remedy):
+        if len(start) + len(line) + 1 + len(word) <= width:
+            line += f" {word}"
+            continue
+        if start.strip() or line:
+            yield start + line
+        start, line = " " * (_REMEDY_INDENT + 1), ""
+        if len(start) + 1 + len(word) <= width:
+            line = f" {word}"
+        else:
+            yield " " * _COPIED_INDENT + _QUOTED.sub(r"\1", word)
+    if line:
+        yield start + line
 
 
 def _duration(seconds: float | None) -> str:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from prisjakt_relay.cli.options import From, Json, ShopName, To, Yes, interval, on_stack
+from prisjakt_relay.cli.options import (
+    From,
+    Json,
+    ShopName,
+    To,
+    Yes,
+    interval,
+    on_stack,
+    order_id,
+)
 
 if TYPE_CHECKING:
     from prisjakt_relay.operations.dead_orders import Selection
@@ -28,16 +37,17 @@ class ReasonChoice(StrEnum):
 
 
 MaybeShop = Annotated[
-    str | None, typer.Argument(metavar="[SHOP]", help="Only this shop's; default: all shops'.")
+    str | None, typer.Argument(metavar="SHOP", help="Only this shop's; default: all shops'.")
 ]
 OrderIds = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ORDER]...", help="Only these: order ids or references."),
+    typer.Argument(metavar="ORDER", help="Only these: order ids or references.", parser=order_id),
 ]
 Reasons = Annotated[
     list[ReasonChoice] | None,
     typer.Option(
         "--reason",
+        metavar="REASON",
         help="Only for this reason; may be repeated. Prisjakt said no to 'rejected' and 'refused', "
         "'expired' waited too long, 'undelivered' and 'unreadable' are messages that got stuck.",
     ),
@@ -82,7 +92,9 @@ def list_(
 def show(
     stack: Stack,
     shop: ShopName,
-    order: Annotated[str, typer.Argument(metavar="ORDER", help="Its id or reference.")],
+    order: Annotated[
+        str, typer.Argument(metavar="ORDER", help="Its id or reference.", parser=order_id)
+    ],
     as_json: Json = False,
 ) -> None:
     """Show everything about one dead order, and what to do about it.
@@ -93,7 +105,7 @@ def show(
     from prisjakt_relay.operations import dead_orders
 
     dead = dead_orders.one(stack, shop, order)
-    dead_output.print_one(dead_orders.Resending(stack).plan(dead), as_json=as_json)
+    dead_output.print_one(stack, dead_orders.Resending(stack).plan(dead), as_json=as_json)
 
 
 @on_stack
@@ -148,8 +160,7 @@ def drop(
     from prisjakt_relay.operations import dead_orders
 
     chosen = _selection(shop, orders, reason, first, last)
-    asked = not yes or dead_orders.Reason.UNREADABLE in chosen.reasons
-    work = dead_orders.Dropping(stack, unreadable=asked)
+    work = dead_orders.Dropping(stack, deletes=chosen.reasons if yes else dead_orders.OF_MESSAGES)
     dead_output.carry_out(stack, chosen, work, "drop", yes=yes, dry_run=dry_run, as_json=as_json)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -15,8 +16,8 @@ from rich.text import Text
 
 from prisjakt_relay.cli import output
 from prisjakt_relay.conversion import Conversion
-from prisjakt_relay.errors import RelayError, SetupError
-from prisjakt_relay.ledger import Record
+from prisjakt_relay.errors import RelayError
+from prisjakt_relay.ledger import Record, Status, is_at_prisjakt
 from prisjakt_relay.operations import dead_orders
 from prisjakt_relay.operations.dead_orders import (
     LEFT,
@@ -24,40 +25,36 @@ from prisjakt_relay.operations.dead_orders import (
     Dead,
     Found,
     Letter,
+    Named,
     Plan,
     Reason,
     Result,
     Selection,
     Step,
+    caution,
     find,
-    ids,
+    is_overdue,
     is_resent,
-    known_records,
     reason_of,
     since,
 )
-from prisjakt_relay.operations.stack import Stack
+from prisjakt_relay.operations.explanations import DEATHS, Explanation, said
+from prisjakt_relay.operations.finding import counted, money
+from prisjakt_relay.operations.stack import Stack, clock
+from prisjakt_relay.outcomes import DeathReason
 
 SHOWN: Final = 20  # of a dry run, for people
 _AT_ONCE: Final = 500  # rows of a table: it is in memory until it is printed
 
-_WHAT_TO_DO: Final = {
-    Reason.REJECTED: (
-        "Prisjakt found the event itself wrong, see its answer. Mend that (the currency or amount "
-        "choice of the shop, say), then resend; or drop it."
+_LETTERS: Final = {
+    Reason.UNDELIVERED: Explanation(
+        "its message crashed the sender again and again, or its shop was unknown for 29 days",
+        "see the sender's log or add the shop, then `prisjakt-relay dead resend SHOP ORDER`; or "
+        "`prisjakt-relay dead drop SHOP ORDER --reason undelivered`",
     ),
-    Reason.REFUSED: (
-        "Prisjakt took other orders of this shop, but not this one: most likely the click id is "
-        "forged or another shop's: drop it. If the pixel was wrong: mend the shop, then resend."
+    Reason.UNREADABLE: Explanation(
+        "nobody can read the message", "`prisjakt-relay dead drop --reason unreadable`"
     ),
-    Reason.EXPIRED: (
-        "It was not reported within 29 days of the first try, and Prisjakt forgets ids after 30."
-    ),
-    Reason.UNDELIVERED: (
-        "Its message crashed the sender again and again, or its shop was unknown for 29 days. See "
-        "the sender's log or add the shop, then resend; or drop it."
-    ),
-    Reason.UNREADABLE: "Nobody can read the message. Drop it.",
 }
 
 _RESENDABLE: Final = {
@@ -71,7 +68,9 @@ _STEPS: Final = {
     Step.RESEND: "resend",
     Step.READ_FIRST: "look, then resend",
     Step.DROP: "drop",
+    Step.DELETE: "delete for good",
     Step.NEEDS_PROOF: "leave: no proof",
+    Step.NEEDS_REASON: "leave: reason not named",
     Step.NO_SHOP: "leave: no shop",
     Step.UNREADABLE: "leave: unreadable",
 }
@@ -103,43 +102,46 @@ def carry_out(
     """Show what would be done, ask, do it, and say what came of it."""
     found = find(stack, chosen)
     listed = list(found.dead)
-    plans = [work.plan(dead) for dead in [*listed, *_unlisted(stack, chosen, listed, verb)]]
+    named = dead_orders.named(stack, chosen, listed, dropped=verb == "resend")
+    _tell_others(stack, chosen, named, nothing=not listed)
+    plans = [work.plan(dead) for dead in [*listed, *named.more]]
     to_do = [plan for plan in plans if plan.step not in LEFT]
     if not (as_json and (yes or dry_run)):
         _print_plans(plans, verb, output.err() if as_json else output.out())
     done = _Done(as_json=as_json)
     if to_do and not dry_run:
-        question = f"{verb.capitalize()} {len(to_do)} of these {len(plans)}?"
-        if not output.confirmed(question, yes=yes):
+        if not output.confirmed(_question(verb, to_do, plans), yes=yes):
             raise typer.Exit(1)
         with done.telling(len(to_do)):
             dead_orders.carry_out(stack, to_do, work.do, done.note)
     if as_json:
         output.print_json({"dry_run": dry_run, "orders": [done.as_json(plan) for plan in plans]})
     _tell_more(found)
-    if not dry_run and (len(to_do) < len(plans) or done.undone):
+    if not dry_run and (len(to_do) < len(plans) or done.undone or named.unknown):
         raise typer.Exit(1)
 
 
-def _unlisted(
-    stack: Stack, chosen: Selection, listed: Iterable[Dead], verb: str
-) -> Iterator[Record]:
-    """Orders that were named and dropped before, if they are to be resent. Why others that were
-    named are not listed is told: in a repeat that is well, but some may never have been there."""
-    missing = chosen.order_ids - {each for dead in listed for each in ids(dead)}
-    for order in sorted(missing):
-        known = known_records(stack, str(chosen.shop), order)
-        if not known:
-            raise SetupError(
-                f"there is no dead order {order} of {chosen.shop}: "
-                f"`prisjakt-relay dead list {chosen.shop}` shows all"
-            )
-        dropped = [record for record in known if record.dropped_at is not None]
-        if dropped and verb == "resend":
-            yield from dropped
-        else:
-            state = "dropped already" if dropped else known[0].status
-            output.hint(f"{order} is not among those chosen: it is {state}")
+def _tell_others(stack: Stack, chosen: Selection, named: Named, *, nothing: bool) -> None:
+    """Why orders that were named are not worked on: in a repeat that is well, but some may never
+    have been there. Raises `SetupError` if none was."""
+    unknown = dead_orders.unknown(stack, str(chosen.shop), named.unknown)
+    if named.unknown and nothing and not named.more and not named.others:
+        raise unknown
+    for order, record in named.others.items():
+        dropped = record.status is Status.DEAD and record.dropped_at is not None
+        state = "dropped already" if dropped else record.status
+        output.hint(f"{order} is not among those chosen: it is {state}")
+    if named.unknown:
+        output.hint(str(unknown))
+
+
+def _question(verb: str, to_do: list[Plan], plans: list[Plan]) -> str:
+    asked = f"{verb.capitalize()} {len(to_do)} of these {len(plans)}?"
+    messages = sum(plan.step is Step.DELETE for plan in to_do)
+    if not messages:
+        return asked
+    gone = f"{counted(messages, 'message')} will be deleted for good"
+    return f"{gone}, and the ledger may not know what they say. {asked}"
 
 
 class _Done:
@@ -198,13 +200,13 @@ def print_list(stack: Stack, chosen: Selection, *, limit: int | None, as_json: b
     _tell_more(found)
 
 
-def print_one(plan: Plan, *, as_json: bool) -> None:
+def print_one(stack: Stack, plan: Plan, *, as_json: bool) -> None:
     if as_json:
         output.print_json(_as_json(plan) | _everything(plan.dead))
         return
     shown = output.table("", "", "")
     shown.show_header = False
-    for name, value in _described(plan):
+    for name, value in _described(stack, plan):
         if value:
             output.row(shown, Text(name, "bold"), value)
     output.show(shown)
@@ -286,59 +288,73 @@ def _why(dead: Dead) -> str:
     reason = reason_of(dead)
     if isinstance(dead, Letter):
         return f"{reason}: message {dead.id[:8]}, {dead.size} bytes"
-    said = dead.answer
-    parts = [reason, _status(dead), said.detail, ", ".join(sorted(said.field_errors))]
-    return ": ".join(part for part in parts if part)
+    return f"{reason}: {said(dead.answer)}"
 
 
-def _status(record: Record) -> str:
-    return f"{record.answer.status or ''} {record.answer.title}".strip()
-
-
-def _described(plan: Plan) -> Iterator[tuple[str, str]]:
+def _described(stack: Stack, plan: Plan) -> Iterator[tuple[str, str]]:
     dead = plan.dead
+    meaning, remedy = _explained(stack, dead)
     yield "Shop", _shop(dead)
     yield "Order", _order(dead)
-    yield "Reason", reason_of(dead)
+    yield "Reason", f"{reason_of(dead)}: {meaning}"
     if isinstance(dead, Letter):
         yield "Message", f"{dead.id}, received {dead.receives} times"
-        yield "Queued", output.moment(dead.sent_at)
+        yield "Queued", _utc(dead.sent_at)
     else:
         yield from _described_record(dead)
-    yield "What to do", " ".join(filter(None, (_WHAT_TO_DO[reason_of(dead)], _then(plan))))
+    to_do = f"{remedy[:1].upper()}{remedy[1:]}."
+    yield "What to do", " ".join(filter(None, (to_do, _then(stack, plan))))
+
+
+def _explained(stack: Stack, dead: Dead) -> Explanation:
+    reason, order = reason_of(dead), _order_of(dead)
+    explanation = _LETTERS[reason] if reason in _LETTERS else DEATHS[DeathReason(reason)]
+    return explanation.on(stack, order.shop if order else "", order.order_id if order else "")
 
 
 def _described_record(record: Record) -> Iterator[tuple[str, str]]:
-    wanted, said = record.wanted, record.answer
-    yield "Dead since", output.moment(record.dead_since)
+    wanted = record.wanted
+    yield "Dead since", _utc(record.dead_since)
     if record.dropped_at:
-        yield "Dropped", output.moment(record.dropped_at)
+        yield "Dropped", _utc(record.dropped_at)
     elif is_resent(record):
-        yield "Resent", f"{output.moment(record.updated_at)}, no sender has taken it up yet"
-    yield "Event", f"{record.event_name} at {record.event_time}"
+        again = ": resend it again" if is_overdue(record, clock()) else ""
+        moment = _utc(record.updated_at)
+        yield "Resent", f"{moment}, no sender has taken it up yet{again}"
+    yield "Event", f"{record.event_name} at {_utc(datetime.fromisoformat(record.event_time))}"
     void = ", cancelled since" if wanted.void else ""
-    yield "Amount", f"{wanted.amount:f} {record.currency}, {wanted.items} items{void}"
-    yield "Click id", record.click_id
+    amount = f"{money(wanted.amount)} {record.currency}"
+    yield "Amount", f"{amount}, {counted(wanted.items, 'item')}{void}"
+    yield "Click id", _click_id(record)
     yield "Pixel", record.pixel_id
-    yield "Received", output.moment(record.received_at)
-    yield "First try", output.moment(record.first_try_at)
-    yield "Earlier tries", f"{record.tries}, {record.refusals} of them refused"
-    yield "At Prisjakt", "maybe: a try may have been stored" if record.uncertain else "no"
-    yield "Prisjakt said", _status(record)
-    yield "Detail", said.detail
-    for field, message in sorted(said.field_errors.items()):
-        yield "Field", f"{field}: {message}"
-    yield "Request id", said.request_id
+    yield "Received", _utc(record.received_at)
+    yield "First try", _utc(record.first_try_at)
+    tries = f"{record.tries:,} without success, {record.refusals:,} of them refused"
+    yield "Tries before the last", tries if record.tries else ""
+    yield "At Prisjakt", _at_prisjakt(record)
+    yield "Prisjakt said", said(record.answer)
+    yield "Request id", record.answer.request_id
 
 
-def _then(plan: Plan) -> str:
-    if plan.step is Step.READ_FIRST:
-        return "A resend looks first whether Prisjakt has it."
-    if plan.step in (Step.NEEDS_PROOF, Step.NO_SHOP):
-        return plan.remedy[:1].upper() + plan.remedy[1:] + "."
-    if reason_of(plan.dead) is Reason.EXPIRED:
-        return "Prisjakt cannot have it: a resend is safe."
-    return ""
+def _utc(when: datetime | None) -> str:
+    return f"{output.moment(when)} UTC" if when else ""
+
+
+def _at_prisjakt(record: Record) -> str:
+    if is_at_prisjakt(record):
+        return "yes"
+    return "maybe: a try may have been stored" if record.uncertain else "no"
+
+
+def _click_id(record: Record) -> str:
+    """Without its signature, which nobody needs to see."""
+    return record.click_id.partition("_")[0]
+
+
+def _then(stack: Stack, plan: Plan) -> str:
+    if plan.step is Step.NO_SHOP:
+        return f"{plan.remedy[:1].upper()}{plan.remedy[1:]}."
+    return "" if isinstance(plan.dead, Letter) else caution(stack, plan.dead, plan.step)
 
 
 def _tell_more(found: Found) -> None:
@@ -377,7 +393,7 @@ def _everything(dead: Dead) -> dict[str, Any]:
     return {
         "platform": dead.platform,
         "pixel_id": dead.pixel_id,
-        "click_id": dead.click_id,
+        "click_id": _click_id(dead),
         "event_time": dead.event_time,
         "amount": dead.wanted.amount,
         "currency": dead.currency,

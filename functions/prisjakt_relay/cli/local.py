@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from prisjakt_relay.cli.options import LOCAL_PORT, local_options
 from prisjakt_relay.cli.output import err, hint, print_json
 from prisjakt_relay.errors import SetupError
+from prisjakt_relay.operations.command_line import LOCAL_PORT, command
 
 if TYPE_CHECKING:
     from prisjakt_relay.local.system import LocalSystem
@@ -137,7 +137,6 @@ class _Lines:
 
 
 def _invitation(system: LocalSystem, port: int) -> str:
-    options = local_options(port)
     prisjakt = (
         f"The simulated Prisjakt has every pixel, and takes any client id with any secret: "
         f"{system.prisjakt_url}"
@@ -146,7 +145,7 @@ def _invitation(system: LocalSystem, port: int) -> str:
     )
     return (
         f"Two shops to buy in: {system.address}/\n"
-        f"A shop of your own: prisjakt-relay shop add my-shop {options}\n"
+        f"A shop of your own: {command('shop', 'add', 'my-shop', local_port=port)}\n"
         f"{prisjakt}\n"
         "Ctrl-C ends it, and nothing stays."
     )

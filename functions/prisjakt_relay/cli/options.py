@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 import typer
 
 from prisjakt_relay.errors import SetupError
+from prisjakt_relay.operations.command_line import LOCAL_PORT, STACK_NAME, STACK_VARIABLE
 
 if TYPE_CHECKING:
     from prisjakt_relay.operations.stack import Stack
 
+_ORDER_LIMIT: Final = 255  # characters, as the relay takes them
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
 WHERE: Final = "Where the relay is"
-STACK_NAME: Final = "prisjakt-relay"
-LOCAL_PORT: Final = 8787
 
 ShopName = Annotated[str, typer.Argument(metavar="SHOP", help="The shop's name.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
@@ -38,7 +40,7 @@ StackName = Annotated[
     str,
     typer.Option(
         "--stack",
-        envvar="PRISJAKT_RELAY_STACK",
+        envvar=STACK_VARIABLE,
         help="The stack's name.",
         rich_help_panel=WHERE,
     ),
@@ -56,11 +58,25 @@ Local = Annotated[
     typer.Option("--local", help="The local system on this machine.", rich_help_panel=WHERE),
 ]
 Port = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--port", min=1024, max=65533, help="The local system's port.", rich_help_panel=WHERE
+        "--port",
+        min=1024,
+        max=65533,
+        help=f"The local system's port; default: {LOCAL_PORT}.",
+        rich_help_panel=WHERE,
     ),
 ]
+
+
+def order_id(text: str) -> str:
+    """An argument that is an order's id or reference."""
+    if not 1 <= len(text) <= _ORDER_LIMIT:
+        raise SetupError(
+            f"an order's id or reference has 1 to {_ORDER_LIMIT} characters, this one has "
+            f"{len(text):,}: copy it again"
+        )
+    return text
 
 
 def signature_of(command: Callable[..., None]) -> inspect.Signature:
@@ -77,21 +93,18 @@ class Where:
     region: str | None
     profile: str | None
     local: bool
-    port: int
+    port: int | None
 
     def stack(self) -> Stack:
         from prisjakt_relay.operations import stack
 
         if not self.local:
+            if self.port is not None:
+                raise SetupError("--port is the local system's: add --local, or leave it out")
             return stack.find(self.stack_name, region=self.region, profile=self.profile)
         if self.region or self.profile:
             raise SetupError("--local has neither region nor profile: leave them out")
-        return stack.find_local(self.port)
-
-
-def local_options(port: int) -> str:
-    """How to say which local system."""
-    return "--local" if port == LOCAL_PORT else f"--local --port {port}"
+        return stack.find_local(self.port or LOCAL_PORT)
 
 
 def on_stack(command: Callable[..., None]) -> Callable[..., None]:
@@ -116,7 +129,7 @@ def _located(command: Callable[..., None], found: Callable[[Where], Any]) -> Cal
         "region": (Region, None),
         "profile": (Profile, None),
         "local": (Local, False),
-        "port": (Port, LOCAL_PORT),
+        "port": (Port, None),
     }
     parameters = [
         p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=kinds[p.name]) for p in own
@@ -155,8 +168,11 @@ def interval(
 def _moment(option: str, text: str, *, end: bool = False) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if end and len(text) <= len("2026-11-01"):
+            moment += timedelta(days=1)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise SetupError(f"{option} {text!r}: write a day like 2026-11-01") from None
-    if len(text) <= len("2026-11-01") and end:
-        moment += timedelta(days=1)
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment < _EARLIEST:
+        raise SetupError(f"{option} {text!r}: nothing is known of that time; write a later day")
+    return moment

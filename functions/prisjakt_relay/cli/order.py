@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from prisjakt_relay.cli.options import Json, ShopName, on_stack
+from prisjakt_relay.cli.options import Json, ShopName, on_stack, order_id
 from prisjakt_relay.cli.output import (
-    age,
     moment,
     print_json,
     progress,
@@ -20,6 +19,7 @@ from prisjakt_relay.cli.output import (
     show,
     table,
 )
+from prisjakt_relay.operations.finding import lasting, money
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,7 +43,9 @@ def order(
     wanted: Annotated[
         str,
         typer.Argument(
-            metavar="ID|REFERENCE", help="The shop system's id of the order, or its reference."
+            metavar="ID|REFERENCE",
+            help="The shop system's id of the order, or its reference.",
+            parser=order_id,
         ),
     ],
     days: Annotated[
@@ -55,7 +57,7 @@ def order(
 
     Example: prisjakt-relay order my-shop 5712345678901
     """
-    from prisjakt_relay.operations import order_closing, order_life, shops
+    from prisjakt_relay.operations import ledger_items, order_closing, order_life, shops
     from prisjakt_relay.operations.stack import clock
 
     now = clock()
@@ -65,17 +67,17 @@ def order(
         task = bar.add_task("Reading logs and ledger", total=None)
 
         def on_day() -> None:
-            total = order_life.DAYS_SEARCHED
+            total = ledger_items.DAYS_KEPT
             bar.update(task, description="Looking through the days", total=total, advance=1)
 
         life = order_life.found(stack, shop, document, wanted, since, now, on_day=on_day)
         refused = order_life.refused_deliveries(stack, shop, since, now) if life is None else {}
     if life is None:
-        _not_found(shop, wanted, days, refused, as_json=as_json)
+        _not_found(stack, shop, wanted, days, refused, as_json=as_json)
         raise typer.Exit(1)
-    closing = order_closing.closing(life, document, now)
+    closing = order_closing.closing(stack, life, document, now)
     if as_json:
-        print_json(_as_json(life, closing))
+        print_json(_as_json(stack, life, closing))
     else:
         _show(life, document, closing, days)
     if life.holding.error is not None:
@@ -83,12 +85,12 @@ def order(
 
 
 def _not_found(
-    shop: str, wanted: str, days: int, refused: Mapping[str, int], *, as_json: bool
+    stack: Stack, shop: str, wanted: str, days: int, refused: Mapping[str, int], *, as_json: bool
 ) -> None:
     sentence = (
         f"Nothing about {wanted} in the logs of {days} days, nor in the ledger: most likely its "
-        f"webhook was never sent or was refused (`prisjakt-relay doctor {shop}` finds out); an "
-        "order that was ignored is known by its id only, not by its reference."
+        f"webhook was never sent or was refused (`{stack.command('doctor', shop)}` finds out); "
+        "an order that was ignored is known by its id only, not by its reference."
     )
     if counts := ", ".join(f"{number} {outcome}" for outcome, number in refused.items() if number):
         sentence += (
@@ -140,6 +142,7 @@ def _runs(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Entry, int]]:
 
 
 def _details(entry: Entry) -> str:
+    waits = None if entry.seconds is None else timedelta(seconds=entry.seconds)
     said = [str(entry.answer_status or ""), entry.answer_title or "", *entry.answer_fields]
     answer = " ".join(part for part in said if part)
     parts = [
@@ -149,7 +152,7 @@ def _details(entry: Entry) -> str:
         "it is void" if entry.void else "",
         f"problem: {entry.problem}" if entry.problem else "",
         f"answer: {answer}" if answer else "",
-        f"again in {age(timedelta(seconds=entry.seconds))}" if entry.seconds is not None else "",
+        f"again in {lasting(waits)}" if waits is not None else "",
         f"after {entry.tries} tries without success" if entry.tries else "",
     ]
     return "; ".join(part for part in parts if part)
@@ -189,10 +192,12 @@ def _known(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def _answer(answer: Problem) -> str:
-    said = [str(answer.status or ""), answer.title, answer.detail]
-    said += [f"{name}: {text}" for name, text in answer.field_errors.items()]
-    said.append(f"request {answer.request_id}" if answer.request_id else "")
-    return "; ".join(part for part in said if part)
+    from prisjakt_relay.errors import Problem
+    from prisjakt_relay.operations.explanations import said
+
+    if answer == Problem():
+        return ""
+    return said(answer) + (f"; request {answer.request_id}" if answer.request_id else "")
 
 
 def _utc(when: datetime | None) -> str:
@@ -218,7 +223,7 @@ def _event(event: Event) -> Table:
         ("Event id", event.id),
         ("Reference", event.external_event_id or ""),
         ("Time", _utc(event.event_time)),
-        ("Amount", f"{event.data.amount:.2f} {event.data.currency}"),
+        ("Amount", f"{money(event.data.amount)} {event.data.currency}"),
         ("Items", items),
         ("Click id", event.click_id),
     ):
@@ -229,11 +234,11 @@ def _event(event: Event) -> Table:
 # For machines
 
 
-def _as_json(life: Life, closing: str) -> dict[str, Any]:
+def _as_json(stack: Stack, life: Life, closing: str) -> dict[str, Any]:
     return {
         "shop": life.shop,
         "order": life.order_id,
-        "timeline": [_entry_as_json(entry) for entry in life.entries],
+        "timeline": [_entry_as_json(stack, life, entry) for entry in life.entries],
         "ledger": [_record_as_json(record) for record in life.records],
         "prisjakt": {
             "asked": life.holding.asked,
@@ -244,11 +249,11 @@ def _as_json(life: Life, closing: str) -> dict[str, Any]:
     }
 
 
-def _entry_as_json(entry: Entry) -> dict[str, Any]:
+def _entry_as_json(stack: Stack, life: Life, entry: Entry) -> dict[str, Any]:
     values = {
         each.name: getattr(entry, each.name) for each in fields(entry) if each.name != "explanation"
     }
-    meaning, remedy = entry.explanation
+    meaning, remedy = entry.explanation.on(stack, life.shop, life.order_id)
     return {**values, "meaning": meaning, "remedy": remedy}
 
 

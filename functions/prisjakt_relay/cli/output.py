@@ -8,16 +8,36 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import typer
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Column, Table
 from rich.text import Text
 
 from prisjakt_relay.errors import SetupError
+
+_DECIMALS = 2  # of money, or more where there are more
+
+
+class _Counted(ProgressColumn):
+    """`3/14`; where nobody knows of how many, only how many there are so far."""
+
+    def render(self, task: Task) -> Text:
+        done = f"{task.completed:,.0f}"
+        if task.total is None:
+            return Text(done if task.completed else "")
+        return Text(f"{done}/{task.total:,.0f}")
 
 
 def out() -> Console:
@@ -32,7 +52,10 @@ def err() -> Console:
 
 def show(*parts: RenderableType) -> None:
     for part in parts:
-        out().print(part, markup=False) if isinstance(part, str) else out().print(part)
+        if isinstance(part, str):
+            out().print(part, markup=False)
+        else:
+            out().print(part, crop=False)
 
 
 def hint(text: str) -> None:
@@ -51,19 +74,27 @@ def table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
         pad_edge=False,
     )
     for column in columns:
-        made.add_column(Text(column), justify="right" if column in right else "left")
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        made.add_column(Text(column), justify=justify, overflow="fold")
     return made
 
 
 def row(made: Table, *cells: object, style: str | None = None) -> None:
     """Add a row; what is no `Text` is shown as it is, never read as markup."""
-    made.add_row(
-        *(
-            cell if isinstance(cell, Text) else Text("" if cell is None else str(cell))
-            for cell in cells
-        ),
-        style=style,
-    )
+    texts = [
+        cell if isinstance(cell, Text) else Text("" if cell is None else str(cell))
+        for cell in cells
+    ]
+    for column, text in zip(made.columns, texts, strict=False):
+        if column.justify == "right":
+            _keep_whole(column, text)
+    made.add_row(*texts, style=style)
+
+
+def _keep_whole(column: Column, text: Text) -> None:
+    """A figure is never broken, whatever the terminal's width: half of one is another one."""
+    column.min_width = max(column.min_width or 0, text.cell_len)
+    column.no_wrap = column.min_width >= cell_len(str(column.header))
 
 
 def mark(right: bool | None) -> Text:
@@ -78,22 +109,13 @@ def moment(when: datetime | None) -> str:
     return "" if when is None else when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def age(duration: timedelta) -> str:
-    """`12 s`, `5 min`, `3 h`, `2 d`: one figure is enough to see how long."""
-    seconds = max(0.0, duration.total_seconds())
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-
-
 def progress() -> Progress:
     """Bars on standard error, silent where that is no terminal."""
     console = err()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        _Counted(),
         TimeElapsedColumn(),
         console=console,
         transient=True,
@@ -123,7 +145,8 @@ def print_json_array(values: Iterable[Any]) -> None:
 
 def _plain(value: object) -> object:
     if isinstance(value, Decimal):
-        return format(value, "f")
+        cents = int(value.as_tuple().exponent) > -_DECIMALS  # all of ours are finite
+        return format(value, f".{_DECIMALS}f" if cents else "f")
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, date):

@@ -25,6 +25,8 @@ from prisjakt_relay.cli.output import (
 )
 from prisjakt_relay.conversion import PURCHASE, TEST_PURCHASE
 from prisjakt_relay.errors import SetupError
+from prisjakt_relay.operations.command_line import DAYS
+from prisjakt_relay.operations.finding import money
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from prisjakt_relay.prisjakt.models import Click, Conversion, Event, Pixel
     from prisjakt_relay.shop import Shop
 
-DAYS: Final = 30  # without --from
-_NEEDED_ROLE: Final = "shop_user"
 
 EventName = Annotated[
     str | None, typer.Option("--name", help=f"Only {PURCHASE} or only {TEST_PURCHASE}.")
@@ -78,7 +78,7 @@ def events(
             if reference in (None, one.external_event_id):
                 yield one
 
-    with _told(shop, document):
+    with _told(stack, shop, document):
         if as_json:
             print_json_array(one.model_dump() for one in found())
             return
@@ -102,7 +102,7 @@ def event(
     from prisjakt_relay.operations.prisjakt_access import told_by_prisjakt
 
     _, asked = _client(stack, shop)
-    with told_by_prisjakt(shop, f"event {event_id}"):
+    with told_by_prisjakt(stack, shop, f"event {event_id}"):
         one = asked.event(event_id)
     if as_json:
         print_json(one.model_dump())
@@ -128,7 +128,7 @@ def summary(
     """
     since, until = _interval(first, last)
     document, asked = _client(stack, shop)
-    with _told(shop, document):
+    with _told(stack, shop, document):
         found = asked.purchase_summary(document.pixel_id, since, until)
     if as_json:
         print_json(found.model_dump())
@@ -156,7 +156,7 @@ def conversions(
     """
     since, until = _interval(first, last)
     document, asked = _client(stack, shop)
-    with _told(shop, document):
+    with _told(stack, shop, document):
         found = asked.conversions(document.pixel_id, since, until)
         if as_json:
             print_json_array(one.model_dump() for one in found)
@@ -182,7 +182,7 @@ def pixel(
     Example: prisjakt-relay prisjakt pixel my-shop --enable
     """
     document, asked = _client(stack, shop)
-    with _told(shop, document):
+    with _told(stack, shop, document):
         found = asked.pixel(document.pixel_id)
         if enable is not None and enable is not found.enabled:
             if not confirmed(_question(shop, found, enable=enable), yes=yes):
@@ -215,7 +215,7 @@ def click(
     from prisjakt_relay.operations.prisjakt_access import told_by_prisjakt
 
     _, asked = _client(stack, shop)
-    with told_by_prisjakt(shop, f"click {click_id}"):
+    with told_by_prisjakt(stack, shop, f"click {click_id}"):
         found = asked.click(click_id)
     if as_json:
         print_json(found.model_dump())
@@ -229,20 +229,20 @@ def client(stack: Stack, shop: ShopName, as_json: Json = False) -> None:
 
     Example: prisjakt-relay prisjakt client my-shop
     """
-    from prisjakt_relay.operations.prisjakt_access import told_by_prisjakt
+    from prisjakt_relay.operations.prisjakt_access import ROLE, told_by_prisjakt
 
     document, asked = _client(stack, shop)
     client_id = document.client
-    with told_by_prisjakt(shop, f"client {client_id}"):
+    with told_by_prisjakt(stack, shop, f"client {client_id}"):
         found = asked.client(client_id)
-    suffices = _NEEDED_ROLE in found.roles
+    suffices = ROLE in found.roles
     if as_json:
         print_json(found.model_dump())
     else:
         roles = ", ".join(found.roles) or "none"
         show(Text.assemble(mark(suffices), f" Client {found.id} of {shop} has the roles: {roles}"))
     if not suffices:
-        hint(f"Reading and correcting need the role {_NEEDED_ROLE}: ask Prisjakt for it.")
+        hint(f"Reading and correcting need the role {ROLE}: ask Prisjakt for it.")
         raise typer.Exit(1)
 
 
@@ -262,10 +262,10 @@ def _client(stack: Stack, name: str) -> tuple[Shop, PrisjaktClient]:
     return document, prisjakt_access.client(stack, name, document)
 
 
-def _told(name: str, document: Shop) -> AbstractContextManager[None]:
+def _told(stack: Stack, name: str, document: Shop) -> AbstractContextManager[None]:
     from prisjakt_relay.operations.prisjakt_access import told_by_prisjakt
 
-    return told_by_prisjakt(name, f"pixel {document.pixel_id}")
+    return told_by_prisjakt(stack, name, f"pixel {document.pixel_id}")
 
 
 def _question(shop: str, found: Pixel, *, enable: bool) -> str:
@@ -350,7 +350,7 @@ def _show_rows(made: Table, none: str) -> None:
 
 
 def _money(amount: Decimal, currency: str) -> str:
-    return f"{amount:.2f} {currency}"
+    return f"{money(amount)} {currency}"
 
 
 def _minute(when: datetime | None) -> str:

@@ -9,14 +9,13 @@ import typer
 
 from prisjakt_relay.cli.options import From, Json, ShopName, To, interval, on_stack
 from prisjakt_relay.cli.output import print_json, progress, row, show, table
+from prisjakt_relay.operations.command_line import DAYS
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from prisjakt_relay.operations.stack import Stack
     from prisjakt_relay.operations.statistics import Statistics
-
-DAYS = 30
 
 Out = Annotated[
     Path | None,
@@ -61,7 +60,7 @@ def report(
     elif out is not None:
         print(out)
     else:
-        print_tables(statistics)
+        print_tables(stack, statistics)
 
 
 def _read(stack: Stack, shop: str, since: datetime, until: datetime) -> Statistics:
@@ -80,7 +79,7 @@ def _read(stack: Stack, shop: str, since: datetime, until: datetime) -> Statisti
         )
 
 
-def print_tables(statistics: Statistics) -> None:
+def print_tables(stack: Stack, statistics: Statistics) -> None:
     """The page's figures for the terminal."""
     from rich.text import Text
 
@@ -88,7 +87,7 @@ def print_tables(statistics: Statistics) -> None:
 
     show(Text(f"{statistics.shop}, orders of {figures.interval(statistics)}", "bold"))
     if not statistics.orders and not statistics.test_purchases:
-        show(Text(figures.NO_ORDERS))
+        show(Text(figures.no_orders(stack, statistics.shop)))
     for section in figures.sections(statistics):
         show(Text(f"\n{section.title}", "bold"))
         for each in section.tables:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from prisjakt_relay.cli import output
-from prisjakt_relay.cli.options import STACK_NAME, Json, ShopName, Yes, local_options, on_stack
+from prisjakt_relay.cli.options import Json, ShopName, Yes, on_stack
 from prisjakt_relay.cli.shop_fields import (
     asked_signing_secret,
     completed,
@@ -17,6 +17,7 @@ from prisjakt_relay.cli.shop_fields import (
     to_unset,
     with_fields,
 )
+from prisjakt_relay.cli.snippet import System
 from prisjakt_relay.errors import SetupError
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def add(
     """
     from prisjakt_relay.operations import shop_documents
 
+    if name in set(System):
+        raise SetupError(f"shop name {name!r}: means a system in `snippet`; choose another name")
     shop_documents.require_unused(stack, name)
     wanted = {**read_document(document), **given}
     shop_documents.check_so_far(wanted)
@@ -84,6 +87,7 @@ def add(
         generated = shop_documents.generated_secret()
         wanted["signing_secrets"] = [generated]
     shop = shop_documents.check(wanted)
+    _warn_of_twins(stack, name, shop)
     shop_documents.add(stack, name, wanted)
     webhooks = shop_documents.WEBHOOKS[shop.platform]
     if as_json:
@@ -95,8 +99,8 @@ def add(
                 "webhooks": _webhooks(stack, name, shop.platform, webhooks),
                 "signing_secret": generated,
                 "next": [
-                    _command(stack, "snippet", name),
-                    _command(stack, "test", name),
+                    stack.command("snippet", name),
+                    stack.command("test", name),
                 ],
             }
         )
@@ -118,7 +122,7 @@ def list_shops(stack: Stack, as_json: Json = False) -> None:
     if as_json:
         output.print_json([_listed(name, shop) for name, shop in found])
     elif not found:
-        output.hint(f"no shops yet: {_command(stack, 'shop', 'add', 'SHOP')}")
+        output.hint(f"no shops yet: {stack.command('shop', 'add', 'SHOP')}")
     else:
         output.show(_shop_table(found))
         _print(*problems)
@@ -194,7 +198,7 @@ def set_fields(
     if not given and not unset:
         raise SetupError(
             "nothing to set: name a field, like "
-            f"`{_command(stack, 'shop', 'set', name, '--mode', 'live')}`; --help shows them all"
+            f"`{stack.command('shop', 'set', name, '--mode', 'live')}`; --help shows them all"
         )
     before = shops.document(stack, name)
     after = shop_documents.changed(before, given, to_unset(unset or [], before, given))
@@ -203,6 +207,8 @@ def set_fields(
         _tell_changes(name, before, after, changes)
     if changes:
         _warn(stack, name, before, changes)
+        if any(change.field in ("pixel_id", "order_reference") for change in changes):
+            _warn_of_twins(stack, name, shop_documents.check(after))
         shop_documents.write(stack, name, after)
         output.hint(f"Written. {TAKEN_UP}")
     if as_json:
@@ -242,7 +248,9 @@ def remove(
         output.print_json({"shop": name, "removed": True, "kept_until": kept_until})
         return
     output.show(told)
-    if kept_until:
+    if kept_until and stack.local_port is not None:
+        _print(f"`{stack.command('shop', 'add', name)}` takes the name back.")
+    elif kept_until:
         _print(
             f"Its document is kept until {output.moment(kept_until)} UTC. To bring it back: aws "
             f"secretsmanager restore-secret --secret-id {shops.secret_id(stack, name)} "
@@ -304,7 +312,7 @@ def add_signing_secret(
         _print("\nPut it into every webhook in the shop:\n", f"  {generated}\n")
     for older in shop.signing_secrets:
         words = ("shop", "signing-secret", "remove", name, shop_documents.fingerprint(older))
-        output.hint(f"Once nothing is signed with the older one: {_command(stack, *words)}")
+        output.hint(f"Once nothing is signed with the older one: {stack.command(*words)}")
 
 
 @on_stack
@@ -337,16 +345,6 @@ def _print(*texts: str) -> None:
         output.out().print(text, markup=False, soft_wrap=True)
 
 
-def _command(stack: Stack, *words: str) -> str:
-    """A command of ours for this stack."""
-    where: list[str] = []
-    if stack.local_port is not None:
-        where = [local_options(stack.local_port)]
-    elif stack.name != STACK_NAME:
-        where = [f"--stack {stack.name}"]
-    return " ".join(["prisjakt-relay", *words, *where])
-
-
 def _webhooks(stack: Stack, name: str, platform: str, webhooks: Webhooks) -> dict[str, Any]:
     return {
         "address": stack.webhook(platform, name),
@@ -377,29 +375,30 @@ def _tell_set_up(
     _print(
         "",
         "The tag for the shop's pages:",
-        f"    {_command(stack, 'snippet', name)}",
+        f"    {stack.command('snippet', name)}",
         "Try it, from a signed order to Prisjakt:",
-        f"    {_command(stack, 'test', name)}",
+        f"    {stack.command('test', name)}",
     )
     if shop.mode != "live":
         _print(
-            "Then report for real:", f"    {_command(stack, 'shop', 'set', name, '--mode', 'live')}"
+            "Then report for real:", f"    {stack.command('shop', 'set', name, '--mode', 'live')}"
         )
 
 
 def _shop_table(found: Iterable[tuple[str, Shop | SetupError]]) -> Table:
-    table = output.table("", "Shop", "Platform", "Mode", "Pixel", "Reports", "Corrects", "Domain")
-    for column in table.columns[1:5]:
+    from rich.text import Text
+
+    table = output.table("", "Shop", "Platform", "Mode", "Pixel", "Reports", "Corrects")
+    table.columns[0].overflow = "fold"
+    for column in table.columns[1:]:
         column.no_wrap = True
-    for column in (table.columns[0], table.columns[6]):
-        column.overflow = "fold"
-    table.columns[5].min_width = len("credentials")
     for name, shop in found:
         if isinstance(shop, SetupError):
             output.row(table, name, "cannot be used", style="red")
             continue
         pixel, reports, corrects = shop.pixel_id[:8], shop.report_when, _corrects(shop)
-        output.row(table, name, shop.platform, shop.mode, pixel, reports, corrects, shop.domain)
+        what = Text(name).append(f"\n{shop.domain}" if shop.domain else "", "dim")
+        output.row(table, what, shop.platform, shop.mode, pixel, reports, corrects)
     return table
 
 
@@ -421,7 +420,7 @@ def _listed(name: str, shop: Shop | SetupError) -> dict[str, Any]:
 def _corrects(shop: Shop) -> str:
     if not shop.corrections:
         return "off"
-    return "yes" if shop.has_credentials else "no credentials"
+    return "yes" if shop.has_credentials else "no"
 
 
 def _tell_changes(
@@ -479,5 +478,25 @@ def _warn(stack: Stack, name: str, before: Mapping[str, Any], changes: Sequence[
     ):
         output.hint(f"Orders that were reported already keep their {' and '.join(kept)}.")
     if "signing_secrets" in changed:
-        rotate = _command(stack, "shop", "signing-secret", "add", name)
+        rotate = stack.command("shop", "signing-secret", "add", name)
         output.hint(f"Only these signing secrets count from now on; to rotate one: {rotate}")
+
+
+def _warn_of_twins(stack: Stack, name: str, shop: Shop) -> None:
+    from prisjakt_relay.operations import shops
+
+    with output.progress() as progress:
+        others = progress.track(shops.each(stack), description="Comparing with the other shops")
+        twins = [
+            other
+            for other, found in others
+            if other != name
+            and not isinstance(found, SetupError)
+            and shops.reference_space(found) == shops.reference_space(shop)
+        ]
+    if twins:
+        output.hint(
+            f"{name} shares its pixel and its order_reference with {', '.join(twins)}: to "
+            "Prisjakt, orders of the same reference are one. Give each shop a pattern of its own: "
+            + stack.command("shop", "set", name, "--order-reference", f"{name}-{{id}}")
+        )

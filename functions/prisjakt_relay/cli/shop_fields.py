@@ -48,7 +48,12 @@ OPTIONS: Final[Mapping[str, Option]] = {
         repeatable=True,
     ),
     "mode": Option("--mode", "MODE", "live, test (everything as test purchases) or off."),
-    "domain": Option("--domain", "HOST", "The store's own host; what others send is ignored."),
+    "domain": Option(
+        "--domain",
+        "HOST",
+        "The store's ….myshopify.com domain, or the host of its WordPress address; what others "
+        "send is ignored.",
+    ),
     "prisjakt_client_id": Option(
         "--prisjakt-client-id", "ID", "For corrections: from Business Center, Integrations."
     ),
@@ -103,6 +108,8 @@ def with_fields(command: Callable[..., None]) -> Callable[..., None]:
 
 def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that were given, as a document holds them; `-` is read from standard input."""
+    from prisjakt_relay.operations import shop_documents
+
     values: dict[str, Any] = {}
     for field, text in given.items():
         if text is None:
@@ -116,6 +123,11 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
             values[field] = secret_value(flag, text)
         elif field == "excluded_sources":
             values[field] = [] if text == [""] else text
+        elif not text.strip() and field not in shop_documents.REQUIRED:
+            raise SetupError(
+                f"{flag}: is empty; leave it out, or take it back with `shop set SHOP --unset "
+                f"{flag.removeprefix('--')}`"
+            )
         else:
             values[field] = text.strip()
     return values
@@ -173,6 +185,7 @@ class _Question:
     text: str
     otherwise: str | None = None
     hidden: bool = False
+    platform: str | None = None  # the only one that is asked, None: each
 
 
 _CLIENT_SECRET: Final = _Question("prisjakt_client_secret", "Its secret (not shown)", hidden=True)
@@ -180,12 +193,19 @@ _SIGNING_SECRET: Final = _Question(
     "signing_secrets",
     "Signing secret, at the end of Settings, Notifications, Webhooks (not shown)",
     hidden=True,
+    platform="shopify",
 )
 _QUESTIONS: Final = (
     _Question("platform", "What runs the shop, shopify or woocommerce"),
     _Question("pixel_id", "Pixel id, from Business Center, Integrations, Conversion Tracking"),
     _SIGNING_SECRET,
-    _Question("domain", "The store's own host, without https:// (Enter: any)", ""),
+    _Question("domain", "Its ….myshopify.com domain (Enter: any)", "", platform="shopify"),
+    _Question(
+        "domain",
+        "The host of its WordPress address, without https:// (Enter: any)",
+        "",
+        platform="woocommerce",
+    ),
     _Question("prisjakt_client_id", "Prisjakt client id, for corrections (Enter: none)", ""),
     _CLIENT_SECRET,
     _Question("mode", "Mode, test, live or off (Enter: test)", "test"),
@@ -212,13 +232,9 @@ def _is_needed(question: _Question, document: Mapping[str, Any]) -> bool:
 
 
 def _is_open(question: _Question, document: Mapping[str, Any]) -> bool:
-    if question.field in document:
+    if question.field in document or question.platform not in (None, document.get("platform")):
         return False
-    if question is _CLIENT_SECRET:
-        return "prisjakt_client_id" in document
-    if question is _SIGNING_SECRET:
-        return document.get("platform") == "shopify"
-    return True
+    return question is not _CLIENT_SECRET or "prisjakt_client_id" in document
 
 
 def _ask(question: _Question, answers: dict[str, Any]) -> None:

@@ -75,8 +75,7 @@ def snippet(
         print_json({"system": system, "consent": consent, "tag": tag, "files": files})
         return
     sys.stdout.write(f"{tag}\n")
-    if sys.stdout.isatty():
-        hint(_where_to_put(system))
+    hint(_where_to_put(system))
 
 
 def _system_of(name: str, where: Where) -> System:

@@ -21,6 +21,7 @@ from prisjakt_relay.cli.output import (
     table,
 )
 from prisjakt_relay.errors import SetupError
+from prisjakt_relay.operations.command_line import command
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,6 +56,7 @@ def uninstall(
     """
     if where.local:
         raise SetupError("the local system leaves nothing behind: Ctrl-C ends it")
+    from prisjakt_relay.operations.finding import counted
     from prisjakt_relay.operations.uninstalling import Uninstaller
 
     uninstaller = Uninstaller(where.stack_name, region=where.region, profile=where.profile)
@@ -63,7 +65,7 @@ def uninstall(
         _tell(found, with_data=with_data)
     if found.waiting and not force:
         raise SetupError(
-            f"{_count(found.waiting, 'order')} in the queue would be lost: wait until they are "
+            f"{counted(found.waiting, 'order')} in the queue would be lost: wait until they are "
             "reported, or add --force"
         )
     _ask(found, with_data=with_data, yes=yes)
@@ -74,23 +76,25 @@ def uninstall(
     if as_json:
         print_json(_document(found, failed, problems, remains))
     else:
-        _tell_end(found, failed, problems, remains)
+        _tell_end(found, failed, problems, remains, where.profile)
     raise typer.Exit(1 if failed or problems else 0)
 
 
 def _ask(found: Inventory, *, with_data: bool, yes: bool) -> None:
-    """Once for the stack, once for the data; nothing is done before both are answered."""
-    if found.stack_id and not yes:
-        if not sys.stdin.isatty():
-            raise SetupError(
-                f"the stack {found.name} would be removed, and nobody can be asked here: "
-                "add --yes to do it"
-            )
-        typed = typer.prompt(f"Type {found.name} to remove this stack", err=True)
-        if typed != found.name:
-            raise SetupError(f"that is not {found.name}: nothing was removed")
-    question = f"Remove its data too, for good: {_summary(found.data)}?"
-    if with_data and found.data and not confirmed(question, yes=yes):
+    """For the name always, and once more for the data; nothing is done before all is answered."""
+    removes_data = with_data and bool(found.data)
+    if yes or not (found.stack_id or removes_data):
+        return
+    if not sys.stdin.isatty():
+        what = f"the stack {found.name}" if found.stack_id else _summary(found.data)
+        raise SetupError(
+            f"{what} would be removed, and nobody can be asked here: add --yes to do it"
+        )
+    what = "this stack" if found.stack_id else "the data of this stack"
+    if typer.prompt(f"Type {found.name} to remove {what}", err=True) != found.name:
+        raise SetupError(f"that is not {found.name}: nothing was removed")
+    question = f"Remove its data, for good: {_summary(found.data)}?"
+    if removes_data and not confirmed(question, yes=False):
         hint("nothing was removed")
         raise typer.Exit(1)
 
@@ -110,10 +114,16 @@ def _remove_stack(uninstaller: Uninstaller, found: Inventory) -> list[Step]:
 
 
 def _remove_data(uninstaller: Uninstaller, found: Inventory) -> dict[Part, str]:
-    """What could not be removed, and why."""
+    """What could not be removed, and why. The ledger goes last, since the rest is known by it."""
+    from prisjakt_relay.operations.uninstalling import LEDGER
+
     problems: dict[Part, str] = {}
     with progress() as bar:
-        for part in bar.track(found.data, description="removing the data"):
+        in_order = sorted(found.data, key=lambda part: part.kind == LEDGER)
+        for part in bar.track(in_order, description="removing the data"):
+            if part.kind == LEDGER and any(other.kind != LEDGER for other in problems):
+                problems[part] = "stays, so that a run again finds what else is still there"
+                continue
             problem = uninstaller.remove(part)
             if problem is not None:
                 problems[part] = problem
@@ -146,15 +156,21 @@ def _data_table(found: Inventory) -> Table:
 
 
 def _holds(part: Part) -> str:
+    from prisjakt_relay.operations.finding import counted
+
     if part.messages is not None:
-        return _count(part.messages, "message")
+        return counted(part.messages, "message")
     if part.items is not None:
-        return f"{_count(part.items, 'item')}, {(part.size or 0) / 1e6:.1f} MB"
+        return f"{counted(part.items, 'item')}, {(part.size or 0) / 1e6:.1f} MB"
     return ""
 
 
 def _tell_end(
-    found: Inventory, failed: list[Step], problems: dict[Part, str], remains: list[Part]
+    found: Inventory,
+    failed: list[Step],
+    problems: dict[Part, str],
+    remains: list[Part],
+    profile: str | None,
 ) -> None:
     for step in failed:
         err().print(f"{step.resource}: {step.reason or step.status}", markup=False, style="red")
@@ -175,7 +191,10 @@ def _tell_end(
         return
     show(f"What stays: {_summary(remains)}, about {_monthly(remains)} USD a month.")
     if not problems:
-        hint(f"`prisjakt-relay uninstall --stack {found.name} --with-data` removes that too.")
+        again = command(
+            "uninstall", "--with-data", stack=found.name, region=found.region, profile=profile
+        )
+        hint(f"`{again}` removes that too.")
 
 
 def _document(
@@ -201,10 +220,7 @@ def _monthly(parts: Iterable[Part]) -> Decimal:
 
 
 def _summary(parts: Sequence[Part]) -> str:
+    from prisjakt_relay.operations.finding import counted
+
     kinds = list(dict.fromkeys(part.kind for part in parts))
-    return ", ".join(_count(sum(part.kind == kind for part in parts), kind) for kind in kinds)
-
-
-def _count(number: int, what: str) -> str:
-    plural = what if number == 1 or what.endswith("s") else f"{what}s"
-    return f"{number:,} {plural}"
+    return ", ".join(counted(sum(part.kind == kind for part in parts), kind) for kind in kinds)

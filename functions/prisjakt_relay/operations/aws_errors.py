@@ -6,6 +6,7 @@ from typing import Final
 
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from prisjakt_relay.errors import AwsError, RelayError, SetupError, StorageError
@@ -33,8 +34,19 @@ _FORBIDDEN: Final = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
 )
 
+_NOT_THERE: Final = frozenset(
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "InvalidParameterException",
+        "MalformedQueryException",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+        "ValidationException",
+    }
+)
 
-def told(error: BotoCoreError | ClientError | StorageError) -> RelayError:
+
+def told(error: BotoCoreError | ClientError | ResponseParserError | StorageError) -> RelayError:
     """`SetupError` for what the caller can mend, `StorageError` for what may work later.
 
     A `StorageError` that is clear already is returned as it is.
@@ -54,6 +66,11 @@ def told(error: BotoCoreError | ClientError | StorageError) -> RelayError:
         )
         refusal = f"{error.operation_name}: {said.get('Code')}"
         return known or StorageError(f"AWS did not do it ({refusal}): try again")
+    if isinstance(error, ResponseParserError):
+        return SetupError(
+            "what answers is not AWS: is there a proxy or a sign-in page in between, or something "
+            "else at that port?"
+        )
     return _not_asked(error)
 
 
@@ -71,6 +88,11 @@ def _answered(code: str, operation: str, message: str) -> RelayError | None:
             f"these AWS credentials may not do this ({action}): ask for that permission, "
             "or choose others with --profile"
         )
+    if code in _NOT_THERE:
+        return SetupError(
+            f"AWS refuses it ({operation}: {code}): if the stack is whole and of this version, "
+            "what was given cannot be right; otherwise deploy it again"
+        )
     return None
 
 
@@ -83,10 +105,11 @@ def _not_asked(error: BotoCoreError) -> RelayError:
         return SetupError("that is no AWS region: give one like eu-north-1 with --region")
     if isinstance(error, aws.ConfigParseError | aws.ConfigNotFound | aws.InvalidConfigError):
         return SetupError(f"the AWS configuration cannot be read: {error}")
+    if type(error).__name__.startswith("Login"):  # `aws login`, which older botocores do not know
+        return SetupError(f"the AWS sign-in has ended: {SIGN_IN}")
     if isinstance(
         error,
-        aws.LoginError
-        | aws.SSOError
+        aws.SSOError
         | aws.SSOTokenLoadError
         | aws.TokenRetrievalError
         | aws.RefreshWithMFAUnsupportedError

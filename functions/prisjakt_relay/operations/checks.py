@@ -27,7 +27,7 @@ class Section:
 
 
 def sections(stack: Stack, shop: str | None, page: str | None = None) -> list[Section]:
-    """The stack, then this shop or all of them; raises `SetupError` where there is no such shop.
+    """The stack, then this shop or all of them; raises `NoShopError` where there is no such shop.
 
     `page` is where the snippet should be; by default the front page of the shop's domain.
     """
@@ -36,11 +36,11 @@ def sections(stack: Stack, shop: str | None, page: str | None = None) -> list[Se
     try:
         names = shops.names(stack)
     except RelayError as error:
-        return [_stack_section(stack), _one(Finding("shops", None, f"not told: {error}"))]
+        return [_stack_section(stack), _one(_not_told("shops", error))]
     if not names:
-        none = Finding("shops", None, "there is none yet", "`prisjakt-relay shop add` makes one")
-        return [_stack_section(stack), _one(none)]
-    return [_stack_section(stack), *(_shop_section(stack, name, page) for name in names)]
+        remedy = f"`{stack.command('shop', 'add', 'SHOP')}` makes one"
+        return [_stack_section(stack), _one(Finding("shops", None, "there is none yet", remedy))]
+    return [_stack_section(stack), *(_listed_section(stack, name, page) for name in names)]
 
 
 def run(parts: Sequence[Section]) -> Iterator[tuple[Section, Finding]]:
@@ -57,7 +57,27 @@ def _stack_section(stack: Stack) -> Section:
 
 
 def _shop_section(stack: Stack, name: str, page: str | None) -> Section:
-    return Section(name, f"shop {name}", shop_checks.checks(stack, name, page))
+    try:
+        checks = shop_checks.checks(stack, name, page)
+    except shops.NoShopError:
+        raise
+    except RelayError as error:
+        return _without_document(name, error)
+    return Section(name, f"shop {name}", checks)
+
+
+def _listed_section(stack: Stack, name: str, page: str | None) -> Section:
+    """Also if the shop was removed since it was listed."""
+    try:
+        return _shop_section(stack, name, page)
+    except shops.NoShopError as error:
+        return _without_document(name, error)
+
+
+def _without_document(name: str, error: RelayError) -> Section:
+    """Nothing else can be told of a shop whose document could not be read."""
+    finding = _not_told("document", error)
+    return Section(name, f"shop {name}", [(finding.name, lambda: [finding])])
 
 
 def _one(finding: Finding) -> Section:
@@ -94,4 +114,8 @@ def _carefully(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
         with told_clearly():
             return check()
     except RelayError as error:
-        return [Finding(name, None, f"not told: {error}")]
+        return [_not_told(name, error)]
+
+
+def _not_told(name: str, error: RelayError) -> Finding:
+    return Finding(name, None, f"not told: {error}")

@@ -16,29 +16,30 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from prisjakt_relay import aws, ledger
-from prisjakt_relay.conversion import PURCHASE, TEST_PURCHASE, Conversion
+from prisjakt_relay.conversion import Conversion
 from prisjakt_relay.errors import (
     MessageError,
-    RefusedError,
+    PrisjaktError,
     SetupError,
     StorageError,
-    TokenError,
 )
 from prisjakt_relay.ledger import Record, Status
-from prisjakt_relay.operations import prisjakt_access, shops
+from prisjakt_relay.operations import ledger_items, prisjakt_access, queue_messages, shops
+from prisjakt_relay.operations.ledger_items import known_records
+from prisjakt_relay.operations.order_life import id_of_reference
 from prisjakt_relay.operations.stack import Stack, clock, told_clearly
+from prisjakt_relay.outcomes import DeathReason
 from prisjakt_relay.prisjakt.client import PrisjaktClient
 from prisjakt_relay.sender.sending import shows
 from prisjakt_relay.shop import Shop
-from prisjakt_relay.tables import plain_item
 
-INDEX: Final = "dead-orders"
 MOST_LETTERS: Final = 1_000
 _PAGE: Final = 100  # records at a time, of each shop
 _BATCH: Final = 10  # messages at a time, which is all that SQS gives
 _PEEK_SECONDS: Final = 60
 _HOLD_SECONDS: Final = 600
 _SEND_FOR: Final = timedelta(seconds=10)
+_TAKEN_UP_IN: Final = timedelta(minutes=5)
 
 
 class Reason(StrEnum):
@@ -51,7 +52,7 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
 
 
-_OF_MESSAGES: Final = frozenset({Reason.UNDELIVERED, Reason.UNREADABLE})
+OF_MESSAGES: Final = frozenset({Reason.UNDELIVERED, Reason.UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,11 @@ def is_resent(record: Record) -> bool:
     return record.settled is None
 
 
+def is_overdue(record: Record, now: datetime) -> bool:
+    """It was resent, but so long ago that its message may never have come to the queue."""
+    return is_resent(record) and now - record.updated_at > _TAKEN_UP_IN
+
+
 def ids(dead: Dead) -> frozenset[str]:
     if isinstance(dead, Record):
         return frozenset({dead.order_id, dead.external_id})
@@ -136,7 +142,7 @@ def find(stack: Stack, chosen: Selection) -> Found:
     """
     if chosen.shop is not None:
         shops.secret_id(stack, chosen.shop)  # whether it can be a name
-    if chosen.reasons and not chosen.reasons & _OF_MESSAGES:
+    if chosen.reasons and not chosen.reasons & OF_MESSAGES:
         return Found(_merged(stack, chosen, []), 0)
     letters, more = _peek(stack)
     mine = sorted(filter(chosen.takes, letters), key=since, reverse=True)
@@ -155,7 +161,7 @@ def _merged(stack: Stack, chosen: Selection, letters: Sequence[Letter]) -> Itera
 
 def records(stack: Stack, chosen: Selection) -> Iterator[Record]:
     """The dead orders of the ledger, newest first; a page of each shop is in memory."""
-    if chosen.reasons and chosen.reasons <= _OF_MESSAGES:
+    if chosen.reasons and chosen.reasons <= OF_MESSAGES:
         return iter(())
     names = _shops_with_dead(stack) if chosen.shop is None else [chosen.shop]
     return heapq.merge(*(_of_shop(stack, name, chosen) for name in names), key=since, reverse=True)
@@ -172,29 +178,69 @@ def one(stack: Stack, shop: str, order: str) -> Dead:
             return record
     for dead in find(stack, Selection(shop=shop, order_ids=frozenset({order}))).dead:
         return dead
+    known = known or _of_reference(stack, shop, order)
+    for record in known:
+        if record.status is Status.DEAD:
+            return record
     if known:
         raise SetupError(
             f"order {order} of {shop} is not dead but {known[0].status}: "
-            f"`prisjakt-relay order {shop} {order}` tells the whole story"
+            f"`{stack.command('order', shop, order)}` tells the whole story"
         )
-    raise SetupError(
-        f"there is no dead order {order} of {shop}: `prisjakt-relay dead list {shop}` shows all"
+    raise unknown(stack, shop, [order])
+
+
+def unknown(stack: Stack, shop: str, orders: Iterable[str]) -> SetupError:
+    return SetupError(
+        f"there is no dead order {', '.join(orders)} of {shop}: "
+        f"`{stack.command('dead', 'list', shop)}` shows all"
     )
 
 
-def known_records(stack: Stack, shop: str, order_id: str) -> list[Record]:
-    """What the ledger has of an order id, dead or not: a purchase, a test purchase, or both."""
-    with told_clearly():
-        found = [
-            stack.ledger.get(ledger.key(shop, order_id, name)) for name in (PURCHASE, TEST_PURCHASE)
+class Named(NamedTuple):
+    """Orders that were named and are not listed: those to work on all the same, what became of
+    others, and names that the ledger does not know."""
+
+    more: list[Record]
+    others: dict[str, Record]
+    unknown: list[str]
+
+
+def named(stack: Stack, chosen: Selection, listed: Iterable[Dead], *, dropped: bool) -> Named:
+    """Looks them up: the index may not have one yet, or it was dropped, which counts if `dropped`
+    does."""
+    more: dict[str, Record] = {}
+    result = Named([], {}, [])
+    for order in sorted(chosen.order_ids - {each for dead in listed for each in ids(dead)}):
+        shop = str(chosen.shop)
+        known = known_records(stack, shop, order) or _of_reference(stack, shop, order)
+        if not known:
+            result.unknown.append(order)
+            continue
+        to_do = [
+            each
+            for each in known
+            if each.status is Status.DEAD
+            and (dropped or each.dropped_at is None)
+            and chosen.takes(each)
         ]
-    return [record for record in found if record is not None]
+        if to_do:
+            more |= {record.key: record for record in to_do}
+        else:
+            result.others[order] = known[0]
+    result.more.extend(more.values())
+    return result
+
+
+def _of_reference(stack: Stack, shop: str, reference: str) -> tuple[Record, ...]:
+    order_id = id_of_reference(stack, shop, reference, clock())
+    return () if order_id is None else known_records(stack, shop, order_id)
 
 
 def _shops_with_dead(stack: Stack) -> list[str]:
     """By the index, since a shop that was removed may have left some."""
-    pages = _pages(stack, "Scan", {"IndexName": INDEX, "ProjectionExpression": "dead_shop"})
-    return sorted({item["dead_shop"] for item in pages})
+    question = {"IndexName": ledger_items.DEAD, "ProjectionExpression": "dead_shop"}
+    return sorted({item["dead_shop"] for item in ledger_items.items(stack, "Scan", question)})
 
 
 def _of_shop(stack: Stack, shop: str, chosen: Selection) -> Iterator[Record]:
@@ -204,24 +250,14 @@ def _of_shop(stack: Stack, shop: str, chosen: Selection) -> Iterator[Record]:
         condition += " AND dead_since >= :since"
         values[":since"] = {"S": _text(chosen.since)}
     question = {
-        "IndexName": INDEX,
+        "IndexName": ledger_items.DEAD,
         "KeyConditionExpression": condition,
         "ExpressionAttributeValues": values,
         "ScanIndexForward": False,
         "Limit": _PAGE,
     }
-    return filter(chosen.takes, map(ledger.from_item, _pages(stack, "Query", question)))
-
-
-def _pages(stack: Stack, operation: str, question: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    parameters = {"TableName": stack.outputs["LedgerTable"], **question}
-    while True:
-        with told_clearly():
-            answer = stack.dynamodb.call(operation, parameters)
-        yield from map(plain_item, answer["Items"])
-        if "LastEvaluatedKey" not in answer:
-            return
-        parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+    found = ledger_items.items(stack, "Query", question)
+    return filter(chosen.takes, map(ledger.from_item, found))
 
 
 def _text(moment: datetime) -> str:
@@ -302,9 +338,8 @@ def _give_back(stack: Stack, letters: Sequence[Letter]) -> None:
 
 
 def _number_of_letters(stack: Stack) -> int:
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    answer = _sqs(stack, "GetQueueAttributes", {"AttributeNames": names})
-    return sum(int(answer["Attributes"][name]) for name in names)
+    answer = _sqs(stack, "GetQueueAttributes", {"AttributeNames": queue_messages.COUNTS})
+    return queue_messages.number(answer)
 
 
 def _delete(stack: Stack, letter: Letter) -> None:
@@ -327,12 +362,14 @@ class Step(StrEnum):
     RESEND = "resend"
     READ_FIRST = "read_first"
     DROP = "drop"
+    DELETE = "delete"
     NEEDS_PROOF = "needs_proof"
+    NEEDS_REASON = "needs_reason"
     NO_SHOP = "no_shop"
     UNREADABLE = "unreadable"
 
 
-LEFT: Final = frozenset({Step.NEEDS_PROOF, Step.NO_SHOP, Step.UNREADABLE})
+LEFT: Final = frozenset({Step.NEEDS_PROOF, Step.NEEDS_REASON, Step.NO_SHOP, Step.UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +379,33 @@ class Plan:
     dead: Dead
     step: Step
     remedy: str = ""
+
+
+def resend_step(record: Record, shop: Shop, now: datetime) -> Step:
+    """What a resend has to do so that Prisjakt counts no order twice."""
+    if not ledger.may_be_there(record, now):
+        return Step.RESEND
+    return Step.READ_FIRST if shop.has_credentials else Step.NEEDS_PROOF
+
+
+def caution(stack: Stack, record: Record, step: Step) -> str:
+    """What to know of an order before it is resent, as a sentence; none where that is plain."""
+    if step is Step.READ_FIRST:
+        return "A resend looks first whether Prisjakt has it."
+    if step is Step.NEEDS_PROOF:
+        return f"{_proof(stack, record.shop)}."
+    expired = record.death is DeathReason.EXPIRED and not ledger.is_at_prisjakt(record)
+    if step is Step.RESEND and expired:
+        return "Prisjakt cannot have it: a resend is safe."
+    return ""
+
+
+def _proof(stack: Stack, shop: str) -> str:
+    return (
+        "Prisjakt may have it, and would take it a second time by now: give the shop Prisjakt "
+        f"credentials to look ({prisjakt_access.set_credentials(stack, shop)}), or look in "
+        "Business Center and then use --force"
+    )
 
 
 class Result(StrEnum):
@@ -366,37 +430,34 @@ class Resending:
         self._stack = stack
         self._force = force
         self._shops: dict[str, Shop | SetupError] = {}
-        self._clients: dict[str, PrisjaktClient | RefusedError | TokenError] = {}
+        self._clients: dict[str, PrisjaktClient] = {}
+        self._refusals: dict[tuple[str, str], SetupError] = {}
 
     def plan(self, dead: Dead) -> Plan:
         order = dead if isinstance(dead, Record) else dead.conversion
         if order is None:
-            return Plan(dead, Step.UNREADABLE, "nobody can read it: `dead drop` deletes it")
+            drop = self._stack.command("dead", "drop", "--reason", Reason.UNREADABLE)
+            return Plan(dead, Step.UNREADABLE, f"nobody can read it: `{drop}` deletes it")
         shop = self._shop(order.shop)
         if isinstance(shop, SetupError):
             return Plan(dead, Step.NO_SHOP, str(shop))
-        if isinstance(dead, Letter) or self._force or not ledger.may_be_there(dead, clock()):
+        if isinstance(dead, Letter) or self._force:
             return Plan(dead, Step.RESEND)
-        if shop.has_credentials:
-            return Plan(dead, Step.READ_FIRST)
-        return Plan(
-            dead,
-            Step.NEEDS_PROOF,
-            "Prisjakt may have it, and would take it a second time by now: give the shop Prisjakt "
-            "credentials to look, or look in Business Center and then use --force",
-        )
+        step = resend_step(dead, shop, clock())
+        if step is Step.NEEDS_PROOF:
+            return Plan(dead, step, _proof(self._stack, dead.shop))
+        return Plan(dead, step)
 
     def do(self, dead: Dead) -> tuple[Result, str]:
-        """Raises `HeldError` or `PrisjaktError` if Prisjakt is not to be asked any more."""
+        """Raises `HeldError` or `PrisjaktError`, with a remedy each, if Prisjakt is not to be asked
+        any more."""
         if isinstance(dead, Letter):
             return self._resend_letter(dead)
         proven = ledger.may_be_there(dead, clock())
         if proven and not self._force:
-            try:
-                there = shows(self._client(dead.shop), dead)
-            except (RefusedError, TokenError) as error:
-                self._clients[dead.shop] = error  # it would be the same for each of its orders
-                return Result.NOT_READ, f"Prisjakt does not let {dead.shop} look: {error}"
+            there = self._is_shown(dead)
+            if isinstance(there, SetupError):
+                return Result.NOT_READ, str(there)
             if there:
                 return self._amend(dead, _found(dead), Result.AT_PRISJAKT)
         return self._amend(dead, ledger.resent(dead, proven=proven), Result.SENT)
@@ -424,28 +485,46 @@ class Resending:
                 self._shops[name] = error
         return self._shops[name]
 
+    def _is_shown(self, record: Record) -> bool | SetupError:
+        """Whether Prisjakt has it, or why the shop cannot ask that, which is the same for each of
+        its orders."""
+        shop, pixel_id = whose = record.shop, record.pixel_id
+        if whose in self._refusals:
+            return self._refusals[whose]
+        client = self._client(shop)
+        try:
+            return shows(client, record)
+        except PrisjaktError as error:
+            told = prisjakt_access.told(self._stack, error, shop, f"pixel {pixel_id}")
+            if not isinstance(told, SetupError):
+                raise told from error
+            self._refusals[whose] = told
+            return told
+
     def _client(self, name: str) -> PrisjaktClient:
         if name not in self._clients:
             shop = shops.shop(self._stack, name)
             self._clients[name] = prisjakt_access.client(self._stack, name, shop)
-        client = self._clients[name]
-        if not isinstance(client, PrisjaktClient):
-            raise client
-        return client
+        return self._clients[name]
 
 
 class Dropping:
-    """Gives dead orders up; what is known of them stays in the ledger."""
+    """Gives dead orders up. What is known of them stays in the ledger; a message is gone, and its
+    order may never have come as far as the ledger."""
 
-    def __init__(self, stack: Stack, *, unreadable: bool) -> None:
+    def __init__(self, stack: Stack, *, deletes: Collection[Reason]) -> None:
+        """`deletes`: why messages got stuck that may be deleted."""
         self._stack = stack
-        self._unreadable = unreadable
+        self._deletes = deletes
 
     def plan(self, dead: Dead) -> Plan:
-        if reason_of(dead) is Reason.UNREADABLE and not self._unreadable:
-            remedy = "what nobody can read is deleted for good: say --reason unreadable"
-            return Plan(dead, Step.UNREADABLE, remedy)
-        return Plan(dead, Step.DROP)
+        if isinstance(dead, Record):
+            return Plan(dead, Step.DROP)
+        reason = reason_of(dead)
+        if reason in self._deletes:
+            return Plan(dead, Step.DELETE)
+        remedy = f"a message is deleted for good, and its order with it: say --reason {reason}"
+        return Plan(dead, Step.NEEDS_REASON, remedy)
 
     def do(self, dead: Dead) -> tuple[Result, str]:
         if isinstance(dead, Letter):
@@ -468,7 +547,11 @@ def carry_out(
             told(plan, *do(plan.dead))
     if not letters:
         return
-    with _held(stack, _HOLD_SECONDS, lambda found: letters.keys() <= found.keys()) as found:
+
+    def enough(found: Mapping[str, Letter]) -> bool:
+        return letters.keys() <= found.keys() or len(found) >= MOST_LETTERS
+
+    with _held(stack, _HOLD_SECONDS, enough) as found:
         for letter_id, plan in letters.items():
             if letter_id not in found:
                 told(plan, Result.CHANGED, "")
@@ -479,8 +562,9 @@ def carry_out(
 
 
 def _found(record: Record) -> Record:
-    """Prisjakt has it after all; whether with these facts, a correction makes sure of."""
-    return replace(ledger.reported(record, record.wanted, certain=False), shown_at=clock())
+    """Prisjakt has it after all; whether with these facts, a correction makes sure of. It stays in
+    the list of the dead until a sender takes it up, as every other that is resent."""
+    return replace(ledger.resent(record), reported=record.wanted, certain=False, shown_at=clock())
 
 
 def _conversion(record: Record) -> Conversion:

@@ -83,8 +83,8 @@ def _told(stack: Stack, name: str, shop: Shop, reply: Reply, title: str) -> tupl
     if title == UnavailableError.title:
         return (
             "503: the receiver cannot read the shop document or reach the queue",
-            f"`prisjakt-relay doctor {name}` finds an unusable document; else try again, and look "
-            f"at the end of the log {stack.outputs['ReceiverLogGroup']}",
+            f"`{stack.command('doctor', name)}` finds an unusable document; else try again, and "
+            f"look at the end of the log {stack.outputs['ReceiverLogGroup']}",
         )
     if reply.status == _THROTTLED:
         return (

@@ -1,13 +1,23 @@
-"""Every outcome and reason in plain words: what it means, and what a person can do about it."""
+"""Every outcome and reason in plain words: what it means, and what a person can do about it.
+
+Commands are written with SHOP and ORDER in the place of names, until `Explanation.on` fills them
+in.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from prisjakt_relay.errors import Problem
 from prisjakt_relay.outcomes import DeathReason, Outcome, Reason, Received
 
+if TYPE_CHECKING:
+    from prisjakt_relay.operations.stack import Stack
+
 NOTHING: Final = "nothing"
+_COMMAND: Final = re.compile(r"`prisjakt-relay ([^`]+)`")
 
 
 class Explanation(NamedTuple):
@@ -16,10 +26,22 @@ class Explanation(NamedTuple):
     meaning: str
     remedy: str = NOTHING
 
+    def on(self, stack: Stack, shop: str, order: str) -> Explanation:
+        """The same, with its commands as they are typed for that order."""
+        names = {"SHOP": shop, "ORDER": order}
+
+        def typed(found: re.Match[str]) -> str:
+            return f"`{stack.command(*(names.get(word, word) for word in found[1].split()))}`"
+
+        return self._replace(remedy=_COMMAND.sub(typed, self.remedy))
+
 
 REASONS: Final[Mapping[Reason, Explanation]] = {
     Reason.PING: Explanation("WooCommerce asked whether the address exists"),
-    Reason.OFF: Explanation("the shop's mode is off", "set mode to live or test"),
+    Reason.OFF: Explanation(
+        "the shop's mode is off",
+        "switch it on with `prisjakt-relay shop set SHOP --mode live`, or `--mode test`",
+    ),
     Reason.TOPIC: Explanation(
         "it is not a topic that carries an order", "nothing, or remove that webhook"
     ),
@@ -81,14 +103,15 @@ OUTCOMES: Final[Mapping[Outcome, Explanation]] = {
     ),
     Outcome.NOT_CORRECTABLE: Explanation(
         "it changed after it was reported, and cannot be corrected",
-        "give the shop its Prisjakt credentials, and set corrections to true",
+        "give the shop its Prisjakt credentials, and `prisjakt-relay shop set SHOP --corrections "
+        "on`",
     ),
     Outcome.NOTHING_TO_REPORT: Explanation("cancelled before it was ever reported"),
     Outcome.DUPLICATE: Explanation("nothing new about an order that is settled"),
     Outcome.SUPERSEDED: Explanation("a newer message about the order came first"),
     Outcome.WAITING: Explanation("tried again later by itself"),
     Outcome.DEAD: Explanation(
-        "it will not be reported without help", "see `prisjakt-relay dead show`"
+        "it will not be reported without help", "see `prisjakt-relay dead show SHOP ORDER`"
     ),
     Outcome.UNREADABLE: Explanation(
         "a message that is not the relay's, set aside in the queue DeadLetters",
@@ -99,16 +122,18 @@ OUTCOMES: Final[Mapping[Outcome, Explanation]] = {
 DEATHS: Final[Mapping[DeathReason, Explanation]] = {
     DeathReason.REJECTED: Explanation(
         "Prisjakt calls the event itself wrong",
-        "see what its answer names; once that is mended, `prisjakt-relay dead resend`",
+        "mend what its answer names (the shop's amount or currency, say), then `prisjakt-relay "
+        "dead resend SHOP ORDER`, or give it up with `prisjakt-relay dead drop SHOP ORDER`",
     ),
     DeathReason.REFUSED: Explanation(
         "Prisjakt refuses this order while it takes others of the shop: most likely its click id "
         "is forged, or belongs to another shop",
-        "nothing, unless you know better: then `prisjakt-relay dead resend`",
+        "nothing but `prisjakt-relay dead drop SHOP ORDER`, unless you know better, or the pixel "
+        "was wrong: then mend that, and `prisjakt-relay dead resend SHOP ORDER`",
     ),
     DeathReason.EXPIRED: Explanation(
         "for 29 days no try succeeded, after which Prisjakt could no longer tell a duplicate",
-        "once the cause is mended, `prisjakt-relay dead resend`",
+        "once the cause is mended, `prisjakt-relay dead resend SHOP ORDER`",
     ),
 }
 
@@ -128,3 +153,11 @@ _CAUSES: Final[Mapping[str, str]] = {
 def cause(word: str) -> str:
     """What the sender gave as the cause of a wait; most of them are plain words already."""
     return _CAUSES.get(word, word)
+
+
+def said(problem: Problem) -> str:
+    """What Prisjakt answered: `400 Not valid, see fields; data.amount: odd`."""
+    title = ", ".join(part for part in (problem.title, problem.detail) if part)
+    first = " ".join(part for part in (str(problem.status or ""), title) if part)
+    fields = ", ".join(f"{name}: {text}" for name, text in sorted(problem.field_errors.items()))
+    return "; ".join(part for part in (first, fields) if part) or "no word of why"

@@ -10,6 +10,8 @@ from typing import Final
 
 from prisjakt_relay.ledger import Status
 from prisjakt_relay.operations.explanations import REASONS
+from prisjakt_relay.operations.finding import money
+from prisjakt_relay.operations.stack import Stack
 from prisjakt_relay.operations.statistics import (
     DayOfPurchases,
     OrdersByOutcome,
@@ -19,11 +21,6 @@ from prisjakt_relay.operations.statistics import (
 )
 from prisjakt_relay.outcomes import DeathReason
 
-NO_ORDERS: Final = (
-    "No order with a click id of Prisjakt was made in this interval. That is normal for a shop "
-    "without visitors from Prisjakt in these days; if there were some, `prisjakt-relay doctor` "
-    "finds out where their orders got lost."
-)
 DAYS_IN_UTC: Final = (
     "Days are in UTC; Prisjakt's own summary cuts them at midnight in Stockholm, so the figures of "
     "single days can differ."
@@ -39,7 +36,7 @@ _OUTCOMES: Final = {
     Status.DEAD: "dead",
 }
 _DEATHS: Final = {
-    DeathReason.REJECTED: "dead: rejected for ever",
+    DeathReason.REJECTED: "dead: rejected",
     DeathReason.REFUSED: "dead: refused",
     DeathReason.EXPIRED: "dead: too late",
 }
@@ -113,6 +110,14 @@ def coverage(statistics: Statistics) -> tuple[str, ...]:
     )
 
 
+def no_orders(stack: Stack, shop: str) -> str:
+    return (
+        "No order with a click id of Prisjakt was made in this interval. That is normal for a shop "
+        "without visitors from Prisjakt in these days; if there were some, "
+        f"`{stack.command('doctor', shop)}` finds out where their orders got lost."
+    )
+
+
 def interval(statistics: Statistics) -> str:
     """Whole days as days, else moments."""
     since, until = statistics.since, statistics.until
@@ -155,10 +160,6 @@ def step_name(step: Step) -> str:
 
 def count(number: int) -> str:
     return f"{number:,}"
-
-
-def money(amount: Decimal) -> str:
-    return f"{amount:,.2f}"
 
 
 def percent(share: float) -> str:
@@ -349,8 +350,8 @@ def _meaning(reason: str) -> str:
 
 
 def days_between(statistics: Statistics) -> Iterator[date]:
-    """Every day from the first with a purchase to the interval's last."""
-    day = statistics.days[0].day
+    """Every day of the interval that the ledger still knows, or from which it has a purchase."""
+    day = min(statistics.days[0].day, statistics.ledger_complete_since.date())
     last = (statistics.until - timedelta(microseconds=1)).date()
     while day <= last:
         yield day

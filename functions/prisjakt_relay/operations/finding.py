@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import TypeAlias
 
 
@@ -22,8 +23,13 @@ Check: TypeAlias = Callable[[], list[Finding]]
 
 
 def counted(number: int, thing: str) -> str:
-    """`1 order`, `2 orders`."""
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+    """`1 order`, `2 orders`, `2 credentials`."""
+    return f"{number:,} {thing}" + ("" if number == 1 or thing.endswith("s") else "s")
+
+
+def money(amount: Decimal) -> str:
+    """`1,298.00`"""
+    return f"{amount:,.2f}"
 
 
 def lasting(duration: timedelta) -> str:

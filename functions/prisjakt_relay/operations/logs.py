@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from prisjakt_relay.errors import StorageError
 from prisjakt_relay.operations.stack import Stack, clock, told_clearly
@@ -121,26 +121,29 @@ def _query(
 
 def _rows(client: Any, query: str) -> list[list[dict[str, str]]]:
     end = clock() + _LONGEST
+    complete = False
     try:
         while clock() < end:
             answer = client.get_query_results(queryId=query)
-            if answer["status"] == "Complete":
+            complete = answer["status"] == "Complete"
+            if complete:
                 rows: list[list[dict[str, str]]] = answer["results"]
                 return rows
             if answer["status"] not in _RUNNING:
                 raise StorageError(f"the log query ended as {answer['status']}: try again")
             time.sleep(_POLL_SECONDS)
-    except KeyboardInterrupt:
-        with suppress(ClientError):  # it may have ended by itself
-            client.stop_query(queryId=query)
-        raise
-    raise StorageError("the log query took too long: ask for a shorter interval")
+        raise StorageError("the log query took too long: ask for a shorter interval")
+    finally:
+        if not complete:  # what runs on is paid for
+            with suppress(BotoCoreError, ClientError):
+                client.stop_query(queryId=query)
 
 
 def _as_pattern(name: str, value: str) -> str:
-    """A JSON member in the raw line, whatever the spaces; quoted for the query's own regex."""
-    text = json.dumps(value, ensure_ascii=False)
-    return rf'"{name}": ?{re.escape(text)}'.replace("/", r"\/")
+    """A JSON member in the raw line, whatever the spaces. What may mean something to the query, or
+    may be written in several ways, is left open: lines are compared once more here."""
+    text = re.sub(r"[^A-Za-z0-9_-]", ".{1,12}", value)
+    return f'"{name}": ?"{text}"'
 
 
 def _line(row: list[dict[str, str]]) -> Line | None:

@@ -8,9 +8,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from prisjakt_relay.conversion import TEST_PURCHASE
-from prisjakt_relay.ledger import KEPT, Facts, Record, Status
-from prisjakt_relay.operations.explanations import DEATHS, NOTHING, OUTCOMES, Explanation
+from prisjakt_relay.ledger import KEPT, Facts, Record, Status, is_at_prisjakt
+from prisjakt_relay.operations.dead_orders import caution, is_overdue, is_resent, resend_step
+from prisjakt_relay.operations.explanations import DEATHS, NOTHING, OUTCOMES, Explanation, said
+from prisjakt_relay.operations.finding import money
 from prisjakt_relay.operations.order_life import SENDER, Entry, Life
+from prisjakt_relay.operations.prisjakt_access import set_credentials
+from prisjakt_relay.operations.stack import Stack
 from prisjakt_relay.outcomes import Outcome, Reason, Received
 from prisjakt_relay.prisjakt.models import Event
 from prisjakt_relay.shop import Shop
@@ -19,11 +23,11 @@ _SOON: Final = timedelta(minutes=5)
 _STUCK: Final = timedelta(hours=12)  # no wait is longer
 
 
-def closing(life: Life, shop: Shop, now: datetime) -> str:
+def closing(stack: Stack, life: Life, shop: Shop, now: datetime) -> str:
     """Why the order is, or is not, at Prisjakt, and what to do about it."""
     if not life.records:
-        return _without_record(life, now)
-    sentences = [_Closing(record, life, shop, now).sentence() for record in life.records]
+        return _without_record(stack, life, now)
+    sentences = [_Closing(stack, record, life, shop, now).sentence() for record in life.records]
     if len(sentences) == 1:
         return sentences[0]
     return " ".join(
@@ -32,10 +36,10 @@ def closing(life: Life, shop: Shop, now: datetime) -> str:
     )
 
 
-def _without_record(life: Life, now: datetime) -> str:
+def _without_record(stack: Stack, life: Life, now: datetime) -> str:
     sent = [entry for entry in life.entries if entry.by == SENDER]
     if sent:
-        return _only_logged(life, sent[-1])
+        return _only_logged(stack, life, sent[-1])
     queued = [entry for entry in life.entries if entry.outcome == Received.QUEUED]
     if queued:
         at = queued[-1].at
@@ -47,25 +51,26 @@ def _without_record(life: Life, now: datetime) -> str:
                 f"ledger keeps {KEPT.days} days."
             )
         return (
-            "It was accepted, but no sender has taken it up: `prisjakt-relay doctor "
-            f"{life.shop}` looks at queue and sender."
+            "It was accepted, but no sender has taken it up: "
+            f"`{stack.command('doctor', life.shop)}` looks at queue and sender."
         )
     telling = [entry for entry in life.entries if entry.reason != Reason.TOPIC] or life.entries
-    return f"It is not at Prisjakt: {_with_remedy(telling[-1].explanation)}"
+    explanation = telling[-1].explanation.on(stack, life.shop, life.order_id)
+    return f"It is not at Prisjakt: {_with_remedy(explanation)}"
 
 
-def _with_remedy(explanation: Explanation, said: str = "") -> str:
+def _with_remedy(explanation: Explanation, answer: str = "") -> str:
     meaning, remedy = explanation
     if remedy.startswith(NOTHING):
-        return f"{meaning}{said}. {remedy.replace(NOTHING, 'Nothing to do', 1)}."
-    return f"{meaning}{said}. What to do: {remedy}."
+        return f"{meaning}{answer}. {remedy.replace(NOTHING, 'Nothing to do', 1)}."
+    return f"{meaning}{answer}. What to do: {remedy}."
 
 
-def _only_logged(life: Life, last: Entry) -> str:
+def _only_logged(stack: Stack, life: Life, last: Entry) -> str:
     if last.outcome == Outcome.WAITING:
         return (
             f"It is not at Prisjakt yet: {last.explanation.meaning}. The relay tries again by "
-            f"itself; `prisjakt-relay doctor {life.shop}` looks for what is in its way."
+            f"itself; `{stack.command('doctor', life.shop)}` looks for what is in its way."
         )
     return (
         "The ledger has forgotten it, as it does some time after the last change; the last that "
@@ -74,10 +79,10 @@ def _only_logged(life: Life, last: Entry) -> str:
 
 
 def facts_text(facts: Facts, currency: str) -> str:
-    """`1666.30 SEK for 4 items`"""
+    """`1,666.30 SEK for 4 items`"""
     items = "1 item" if facts.items == 1 else f"{facts.items} items"
     void = ", void" if facts.void else ""
-    return f"{facts.amount} {currency} for {items}{void}"
+    return f"{money(facts.amount)} {currency} for {items}{void}"
 
 
 def is_of(event: Event, record: Record) -> bool:
@@ -92,6 +97,7 @@ def is_of(event: Event, record: Record) -> bool:
 
 @dataclass(frozen=True)
 class _Closing:
+    stack: Stack
     record: Record
     life: Life
     shop: Shop
@@ -114,11 +120,9 @@ class _Closing:
 
     @property
     def _answer(self) -> str:
+        """In brackets, if there was one."""
         answer = self.record.answer
-        title = ", ".join(part for part in (answer.title, answer.detail) if part)
-        said = " ".join(str(part) for part in (answer.status, title) if part)
-        fields = ", ".join(f"{name}: {text}" for name, text in answer.field_errors.items())
-        return "; ".join(part for part in (said, fields) if part) or "no word of why"
+        return "" if answer.status is None else f" ({said(answer)})"
 
     @property
     def _is_shown(self) -> bool:
@@ -170,18 +174,18 @@ class _Closing:
         again = "then save the order once more in the shop system"
         if not self.shop.has_credentials:
             return (
-                "corrections need the shop's Prisjakt credentials; add them with `prisjakt-relay "
-                f"shop set {self.life.shop} --prisjakt-client-id ID --prisjakt-client-secret -`, "
-                + again
+                "corrections need the shop's Prisjakt credentials; add them with "
+                f"{set_credentials(self.stack, self.life.shop)}, {again}"
             )
         if not self.shop.corrections:
-            return "corrections is off; set it to true, " + again
+            on = self.stack.command("shop", "set", self.life.shop, "--corrections", "on")
+            return f"corrections are off: `{on}`, {again}"
         return "save the order once more in the shop system, and the relay makes sure of it"
 
     def _correction_refused(self) -> str:
         return (
-            f"Prisjakt has {self._at_prisjakt} and refused to make it {self._wanted} "
-            f"({self._answer}): ask Prisjakt, if the difference matters."
+            f"Prisjakt has {self._at_prisjakt} and refused to make it {self._wanted}"
+            f"{self._answer}: ask Prisjakt, if the difference matters."
         )
 
     def _nothing_to_report(self) -> str:
@@ -191,7 +195,7 @@ class _Closing:
         )
 
     def _waiting(self) -> str:
-        record, doctor = self.record, f"`prisjakt-relay doctor {self.life.shop}`"
+        record, doctor = self.record, f"`{self.stack.command('doctor', self.life.shop)}`"
         what = "It is not at Prisjakt yet"
         if record.reported is not None:
             what = f"Prisjakt has {self._at_prisjakt}, and not yet {self._wanted}"
@@ -209,20 +213,41 @@ class _Closing:
             )
         waits = [entry for entry in self.life.entries if entry.outcome == Outcome.WAITING]
         why = waits[-1].explanation.meaning if waits else "the last try did not succeed"
-        said = "" if record.answer.status is None else f" ({self._answer})"
         remedy = f"The relay tries again by itself; {doctor} looks for what is in its way."
-        return f"{what}: {why}{said}. {remedy}"
+        return f"{what}: {why}{self._answer}. {remedy}"
 
     def _dead(self) -> str:
         record = self.record
-        if record.settled is None:
+        if is_overdue(record, self.now):
+            return (
+                f"It was dead and resent on {record.updated_at:%Y-%m-%d %H:%M} UTC, but no sender "
+                f"has taken it up. What to do: `{self._resend}` again; it is safe."
+            )
+        if is_resent(record):
             return "It was dead, and has been put on the queue anew: look again in a minute."
         why = DEATHS[record.death] if record.death else OUTCOMES[Outcome.DEAD]
+        why = why.on(self.stack, record.shop, record.order_id)
         if record.dropped_at is not None:
             day = f"{record.dropped_at:%Y-%m-%d}"
-            return f"It is not at Prisjakt, and was given up on {day}: {why.meaning}."
-        said = "" if record.answer.status is None else f" ({self._answer})"
-        return f"It is not at Prisjakt: {_with_remedy(why, said)}"
+            return f"{self._where}, and was given up on {day}: {why.meaning}."
+        told = f"{self._where}: {_with_remedy(why, self._answer)}"
+        if self._is_shown:
+            return told
+        step = resend_step(record, self.shop, self.now)
+        return f"{told} {caution(self.stack, record, step)}".strip()
+
+    @property
+    def _resend(self) -> str:
+        return self.stack.command("dead", "resend", self.record.shop, self.record.order_id)
+
+    @property
+    def _where(self) -> str:
+        """What is known of a dead order; a try of it may have been stored without a word."""
+        if self._is_shown or is_at_prisjakt(self.record):
+            return "It is at Prisjakt, though no try was answered so"
+        if self.record.uncertain and not self.life.holding.asked:
+            return "It may be at Prisjakt, but that is not certain"
+        return "It is not at Prisjakt"
 
 
 _CLOSINGS: Final[Mapping[Status, Callable[[_Closing], str]]] = {

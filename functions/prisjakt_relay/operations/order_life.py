@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
-from prisjakt_relay.conversion import PURCHASE, TEST_PURCHASE
 from prisjakt_relay.errors import HeldError, PrisjaktError, RelayError, SetupError, StorageError
-from prisjakt_relay.ledger import Record, key, shop_day
-from prisjakt_relay.operations import logs, prisjakt_access
+from prisjakt_relay.ledger import Record
+from prisjakt_relay.operations import ledger_items, logs, prisjakt_access
 from prisjakt_relay.operations.explanations import (
     DELIVERIES,
     OUTCOMES,
@@ -22,14 +20,14 @@ from prisjakt_relay.operations.explanations import (
     Explanation,
     cause,
 )
-from prisjakt_relay.operations.stack import Stack, told_clearly
+from prisjakt_relay.operations.ledger_items import known_records
+from prisjakt_relay.operations.stack import Stack
+from prisjakt_relay.operations.threads import threads
 from prisjakt_relay.outcomes import Outcome, Reason, Received
 from prisjakt_relay.prisjakt.client import PrisjaktClient
 from prisjakt_relay.prisjakt.models import Event
 from prisjakt_relay.shop import Shop
-from prisjakt_relay.tables import plain_item
 
-DAYS_SEARCHED: Final = 242  # 60 days old when it came, kept dead for 180; today and tomorrow
 MOST_REFUSED: Final = 10_000  # deliveries; more need no exact figure
 _DAYS_AT_ONCE: Final = 8
 _AHEAD: Final = timedelta(minutes=1)  # of this machine's clock
@@ -102,7 +100,7 @@ def found(
     """
     candidates = list(dict.fromkeys([wanted, *_ids_in(shop.order_reference, wanted)]))
     for order_id in candidates:
-        if records := _records(stack, name, order_id):
+        if records := known_records(stack, name, order_id):
             entries = _entries(stack, name, order_id, since, now)
             return _life(stack, name, shop, order_id, entries, records)
     for order_id in candidates:
@@ -112,7 +110,7 @@ def found(
     if other is None:
         return None
     entries = _entries(stack, name, other, since, now)
-    return _life(stack, name, shop, other, entries, _records(stack, name, other))
+    return _life(stack, name, shop, other, entries, known_records(stack, name, other))
 
 
 def refused_deliveries(
@@ -137,9 +135,9 @@ def id_of_reference(
     on_day: Callable[[], None] = lambda: None,
 ) -> str | None:
     """The id of the newest order in the ledger that has this reference."""
-    days = [now.date() + timedelta(days=1 - back) for back in range(DAYS_SEARCHED)]
+    days = [now.date() + timedelta(days=1 - back) for back in range(ledger_items.DAYS_KEPT)]
     stack.dynamodb  # noqa: B018  # one for all threads, made before there are any
-    with ThreadPoolExecutor(_DAYS_AT_ONCE) as pool, told_clearly():
+    with threads(_DAYS_AT_ONCE) as pool:
         for start in range(0, len(days), _DAYS_AT_ONCE):
             part = days[start : start + _DAYS_AT_ONCE]
             for order_id in pool.map(lambda day: _on_day(stack, name, day, reference), part):
@@ -150,25 +148,10 @@ def id_of_reference(
 
 
 def _on_day(stack: Stack, name: str, day: date, reference: str) -> str | None:
-    query: dict[str, Any] = {
-        "TableName": stack.outputs["LedgerTable"],
-        "IndexName": "orders-by-day",
-        "KeyConditionExpression": "shop_day = :day",
-        "FilterExpression": "external_id = :reference",
-        "ExpressionAttributeValues": {
-            ":day": {"S": shop_day(name, day.isoformat())},
-            ":reference": {"S": reference},
-        },
-        "ScanIndexForward": False,
-    }
-    while True:
-        page = stack.dynamodb.call("Query", query)
-        for item in page["Items"]:
-            order = str(plain_item(item)["id"]).removeprefix(f"order#{name}#")
-            return order.rpartition("#")[0]
-        if "LastEvaluatedKey" not in page:
-            return None
-        query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    newest = next(ledger_items.of_day(stack, name, day, reference=reference), None)
+    if newest is None:
+        return None
+    return str(newest["id"]).removeprefix(f"order#{name}#").rpartition("#")[0]
 
 
 def _ids_in(pattern: str, reference: str) -> Iterator[str]:
@@ -183,12 +166,6 @@ def _ids_in(pattern: str, reference: str) -> Iterator[str]:
         expression += "(?P=id)" if "(?P<id>" in expression else "(?P<id>.+)"
     if match := re.fullmatch(expression, reference):
         yield match["id"]
-
-
-def _records(stack: Stack, name: str, order_id: str) -> tuple[Record, ...]:
-    with told_clearly():
-        both = [stack.ledger.get(key(name, order_id, event)) for event in (PURCHASE, TEST_PURCHASE)]
-    return tuple(record for record in both if record is not None)
 
 
 def _entries(
@@ -254,7 +231,7 @@ def _holding(stack: Stack, name: str, shop: Shop, records: tuple[Record, ...]) -
         events = {
             event.id: event
             for record in records
-            for event in _events(client, name, record)
+            for event in _events(stack, client, name, record)
             if event.external_event_id == record.external_id
         }
     except (PrisjaktError, HeldError, SetupError, StorageError) as error:
@@ -262,7 +239,7 @@ def _holding(stack: Stack, name: str, shop: Shop, records: tuple[Record, ...]) -
     return Holding(asked=True, events=tuple(events.values()))
 
 
-def _events(client: PrisjaktClient, name: str, record: Record) -> Iterable[Event]:
+def _events(stack: Stack, client: PrisjaktClient, name: str, record: Record) -> Iterable[Event]:
     moment = datetime.fromisoformat(record.event_time)
-    with prisjakt_access.told_by_prisjakt(name, f"pixel {record.pixel_id}"):
+    with prisjakt_access.told_by_prisjakt(stack, name, f"pixel {record.pixel_id}"):
         return list(client.events(record.pixel_id, moment - _NEARBY, moment + _NEARBY))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -41,14 +42,20 @@ def require_folder(path: Path) -> None:
 
 
 def write(text: str, path: Path) -> None:
-    """Write the file whole or not at all."""
+    """Write the file whole or not at all; what is no file, a pipe for example, gets it as it is."""
     require_folder(path)
+    if path.exists() and not path.is_file():
+        path.write_text(text, "utf-8")
+        return
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         unfinished.write_text(text, "utf-8")
         unfinished.replace(path)
+    except OSError as error:
+        raise SetupError(f"--out {path}: {error.strerror}; name another place") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 def _moment(when: datetime | None) -> str:

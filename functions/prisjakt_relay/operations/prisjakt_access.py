@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from prisjakt_relay.errors import (
     AnswerError,
     HeldError,
     NotAnsweredError,
     PrisjaktError,
-    Problem,
     RateLimitedError,
     RelayError,
     SetupError,
     TokenError,
 )
+from prisjakt_relay.operations.explanations import said
 from prisjakt_relay.operations.stack import Stack, clock, told_clearly
 from prisjakt_relay.prisjakt.auth import Tokens
 from prisjakt_relay.prisjakt.client import PrisjaktClient
 from prisjakt_relay.prisjakt.transport import session
 from prisjakt_relay.sender.sending import credentials_of
 from prisjakt_relay.shop import Shop
+
+ROLE: Final = "shop_user"  # what reading and correcting need
 
 
 def client(stack: Stack, name: str, shop: Shop) -> PrisjaktClient:
@@ -33,7 +36,7 @@ def client(stack: Stack, name: str, shop: Shop) -> PrisjaktClient:
     if credentials is None:
         raise SetupError(
             f"shop {name} has no Prisjakt credentials, and reading needs them: get them in "
-            f"Business Center, Integrations, then {_set_credentials(name)}"
+            f"Business Center, Integrations, then {set_credentials(stack, name)}"
         )
 
     def take_turn(counts: bool) -> None:
@@ -54,62 +57,57 @@ def client(stack: Stack, name: str, shop: Shop) -> PrisjaktClient:
 
 
 @contextmanager
-def told_by_prisjakt(name: str, what: str) -> Iterator[None]:
+def told_by_prisjakt(stack: Stack, name: str, what: str) -> Iterator[None]:
     """Prisjakt's errors leave with a sentence and a remedy each. `what` was asked for."""
     try:
         yield
     except PrisjaktError as error:
-        raise told(error, name, what) from error
+        raise told(stack, error, name, what) from error
     except ValueError as error:  # an argument that the client does not even send
         raise SetupError(f"{error}; copy it anew") from None
 
 
-def told(error: PrisjaktError, name: str, what: str) -> RelayError:
+def told(stack: Stack, error: PrisjaktError, name: str, what: str) -> RelayError:
     """`SetupError` for what the caller can mend, otherwise the error itself in better words."""
-    said, status = _said(error.problem), error.problem.status
+    why, status = said(error.problem), error.problem.status
     if isinstance(error, TokenError) and status in (400, 401, 403):
-        return SetupError(_wrong_credentials(name, said))
+        return SetupError(_wrong_credentials(stack, name, why))
     if status == 401:
-        return SetupError(_wrong_credentials(name, said))
+        return SetupError(_wrong_credentials(stack, name, why))
     if status == 403:
         return SetupError(
-            f"Prisjakt does not let shop {name} do this ({said}): its client needs the role "
-            f"shop_user, which Prisjakt gives; `prisjakt-relay prisjakt client {name}` shows what "
-            "it has"
+            f"Prisjakt does not let shop {name} do this ({why}): its client needs the role "
+            f"{ROLE}, which Prisjakt gives; `{stack.command('prisjakt', 'client', name)}` shows "
+            "what it has"
         )
     if status == 404:
         return SetupError(f"Prisjakt has no {what}: is the id right, and is it this shop's?")
-    error.args = (_for_now(error, said),)
+    error.args = (_for_now(error, why),)
     return error
 
 
-def _for_now(error: PrisjaktError, said: str) -> str:
+def _for_now(error: PrisjaktError, why: str) -> str:
     if isinstance(error, TokenError):
-        return f"Prisjakt's token address gives no token ({said}): try again later"
+        return f"Prisjakt's token address gives no token ({why}): try again later"
     if isinstance(error, RateLimitedError):
         wait = f"in {error.wait:.0f} s" if error.wait else "in a minute"
         return f"Prisjakt takes no more requests from this client for now: try again {wait}"
     if isinstance(error, NotAnsweredError):
         remedy = "try again later" if error.problem.status else "check the network and try again"
-        return f"Prisjakt does not answer ({said}): {remedy}"
+        return f"Prisjakt does not answer ({why}): {remedy}"
     if isinstance(error, AnswerError):
-        return f"Prisjakt answered, but not as it documents ({said}): try a newer prisjakt-relay"
-    return f"Prisjakt does not accept the request ({said})"
+        return f"Prisjakt answered, but not as it documents ({why}): try a newer prisjakt-relay"
+    return f"Prisjakt does not accept the request ({why})"
 
 
-def _said(problem: Problem) -> str:
-    fields = ", ".join(f"{name}: {text}" for name, text in problem.field_errors.items())
-    parts = (str(problem.status or ""), problem.title, problem.detail or fields)
-    first, *rest = [part for part in parts if part] or ["no word of why"]
-    return " ".join([first, *rest[:1]]) + "".join(f", {part}" for part in rest[1:])
-
-
-def _wrong_credentials(name: str, said: str) -> str:
+def _wrong_credentials(stack: Stack, name: str, why: str) -> str:
     return (
-        f"Prisjakt does not accept the credentials of shop {name} ({said}): copy them anew from "
-        f"Business Center, Integrations, then {_set_credentials(name)}"
+        f"Prisjakt does not accept the credentials of shop {name} ({why}): copy them anew from "
+        f"Business Center, Integrations, then {set_credentials(stack, name)}"
     )
 
 
-def _set_credentials(name: str) -> str:
-    return f"`prisjakt-relay shop set {name} --prisjakt-client-id ID --prisjakt-client-secret -`"
+def set_credentials(stack: Stack, name: str) -> str:
+    """The command that gives a shop its credentials, as part of a sentence."""
+    credentials = ("--prisjakt-client-id", "ID", "--prisjakt-client-secret", "-")
+    return f"`{stack.command('shop', 'set', name, *credentials)}`"

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from pygal.style import Style
 
 from prisjakt_relay.operations import figures
+from prisjakt_relay.operations.finding import money
 from prisjakt_relay.operations.page import render
 from prisjakt_relay.operations.stack import Stack
 from prisjakt_relay.operations.statistics import DayOfPurchases, Statistics
@@ -54,7 +55,7 @@ def page(statistics: Statistics, stack: Stack, made_at: datetime) -> str:
         shop=statistics.shop,
         made_at=made_at,
         interval=figures.interval(statistics),
-        empty="" if orders else figures.NO_ORDERS,
+        empty="" if orders else figures.no_orders(stack, statistics.shop),
         headlines=figures.headlines(statistics),
         coverage=figures.coverage(statistics),
         sections=sections,
@@ -88,7 +89,7 @@ def _purchases(statistics: Statistics) -> tuple[Chart, ...]:
     for number, currency in enumerate(currencies):
         amounts = {currency: series(currency, lambda day: day.amount, Decimal())}
         title = f"Amount per {each}, {currency}"
-        charts.append(_by_day(title, starts, amounts, figures.money, colour=number))
+        charts.append(_by_day(title, starts, amounts, money, colour=number))
     return tuple(charts)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -15,15 +16,24 @@ from prisjakt_relay.errors import (
     SetupError,
     ShopDocumentError,
 )
-from prisjakt_relay.operations import logs, prisjakt_access, shop_page, shops, trial
+from prisjakt_relay.operations import (
+    ledger_items,
+    logs,
+    prisjakt_access,
+    shop_page,
+    shops,
+    trial,
+)
 from prisjakt_relay.operations.delivery import Refused, send
+from prisjakt_relay.operations.explanations import REASONS
 from prisjakt_relay.operations.finding import Check, Finding, counted, lasting
+from prisjakt_relay.operations.prisjakt_access import ROLE
+from prisjakt_relay.operations.shop_documents import FLAGS, WEBHOOKS
 from prisjakt_relay.operations.stack import Stack, clock
 from prisjakt_relay.outcomes import Outcome, Reason, Received
 from prisjakt_relay.prisjakt.client import PrisjaktClient
-from prisjakt_relay.shop import Mode, Shop, from_document, unknown_fields
+from prisjakt_relay.shop import Mode, Shop, unknown_fields
 
-ROLE: Final = "shop_user"
 SILENT: Final = timedelta(days=7)
 SHARE: Final = 0.05  # of orders that Prisjakt had before us: more is no chance
 FEW: Final = 3
@@ -32,20 +42,21 @@ _PROBES: Final = {
     "shopify": {"x-shopify-topic": "prisjakt-relay/doctor"},
     "woocommerce": {"x-wc-webhook-topic": "prisjakt-relay.doctor"},
 }
+_WITHOUT_ORDER: Final = (Reason.PING, Reason.TEST_DELIVERY)
 _DAY: Final = timedelta(days=1)
 _LINES: Final = 1_000
 
 
 def checks(stack: Stack, name: str, page: str | None = None) -> list[tuple[str, Check]]:
-    """All of a shop's, or only that its document is unusable; raises `SetupError` where there is
-    no such shop."""
+    """All of a shop's, or only that its document is unusable; raises `NoShopError` where there is
+    no such shop, and other errors where its document cannot be read now."""
     shop, findings = document(stack, name)
     made: list[tuple[str, Check]] = [("document", lambda: findings)]
     if shop is None:
         return made
     return [
         *made,
-        ("mode", lambda: [mode(name, shop)]),
+        ("mode", lambda: [mode(stack, name, shop)]),
         ("signature", partial(signatures, stack, name, shop)),
         ("Prisjakt credentials", partial(prisjakt, stack, name, shop)),
         ("snippet", lambda: [snippet(stack, name, shop, page)]),
@@ -60,39 +71,36 @@ def document(stack: Stack, name: str) -> tuple[Shop | None, list[Finding]]:
     """The document, if it can be used, and what there is to say of it."""
     try:
         written = shops.document(stack, name)
-        shop = from_document(written)
-    except ShopDocumentError as error:
-        return None, [_unusable(name, str(error))]
-    except SetupError as error:
-        if name not in shops.names(stack):
-            raise
-        return None, [_unusable(name, str(error))]
+        shop = shops.checked(name, written)
+    except shops.UnusableError as error:
+        return None, [_unusable(stack, name, error.problem)]
     if unknown := unknown_fields(written):
+        without = stack.command("shop", "set", name, *(f"--unset={each}" for each in unknown))
         return shop, [
             Finding(
                 "document",
                 False,
                 f"has fields that nobody reads: {', '.join(unknown)}",
-                "correct the name or take it out; the functions go on without it, but raise an "
-                "alarm",
+                f"take it out with `{without}`, and give the right field its value; the functions "
+                "go on without it, but raise an alarm",
             )
         ]
     return shop, [Finding("document", True, f"{shop.platform}, pixel {shop.pixel_id}")]
 
 
-def _unusable(name: str, text: str) -> Finding:
-    found, _, remedy = text.rpartition("; ")
-    return Finding(
-        "document",
-        False,
-        found or text,
-        f"{remedy or 'correct it'}: `prisjakt-relay shop set {name}`",
-    )
+def _unusable(stack: Stack, name: str, problem: ShopDocumentError) -> Finding:
+    found, _, remedy = str(problem).rpartition("; ")
+    if problem.field in FLAGS:
+        way = f"`{stack.command('shop', 'set', name, FLAGS[problem.field], 'VALUE')}`"
+    else:  # nothing in it can be read
+        remove, add = (stack.command("shop", verb, name) for verb in ("remove", "add"))
+        way = f"`{remove}`, then `{add}`"
+    return Finding("document", False, found, f"{remedy}: {way}")
 
 
-def mode(name: str, shop: Shop) -> Finding:
+def mode(stack: Stack, name: str, shop: Shop) -> Finding:
     """Live, or a reminder that it is not."""
-    live = f"when all is tried: `prisjakt-relay shop set {name} --mode live`"
+    live = f"when all is tried: `{stack.command('shop', 'set', name, '--mode', 'live')}`"
     if shop.mode is Mode.TEST:
         return Finding("mode", None, "test: every order is a test-purchase", live)
     if shop.mode is Mode.OFF:
@@ -103,13 +111,14 @@ def mode(name: str, shop: Shop) -> Finding:
 def signatures(stack: Stack, name: str, shop: Shop) -> list[Finding]:
     """Whether the deployed function is reached and takes what each signing secret signs.
 
-    The delivery carries no order, and a topic that no shop system has: it is ignored.
+    The delivery has a topic that no shop system has, so it is ignored; its id tells it apart.
     """
     findings: list[Finding] = []
     number = len(shop.signing_secrets)
     for position, secret in enumerate(shop.signing_secrets, 1):
         title = "signature" if number == 1 else f"signature {position} of {number}"
-        answer = send(stack, name, shop, secret, _PROBES[shop.platform], b"{}")
+        body = json.dumps({"id": int(trial.sample_id(clock()))}).encode()
+        answer = send(stack, name, shop, secret, _PROBES[shop.platform], body)
         if isinstance(answer, Refused):
             findings.append(Finding(title, False, answer.found, answer.remedy))
             if not answer.found.startswith("401"):
@@ -134,23 +143,23 @@ def prisjakt(stack: Stack, name: str, shop: Shop) -> list[Finding]:
                 None,
                 "none: purchases are reported, but neither corrected nor read back, and nobody "
                 "can look at the pixel",
-                "get them in Business Center, Integrations, then `prisjakt-relay shop set "
-                f"{name} --prisjakt-client-id ID --prisjakt-client-secret -`",
+                "get them in Business Center, Integrations, then "
+                + prisjakt_access.set_credentials(stack, name),
             )
         ]
     client = prisjakt_access.client(stack, name, shop)
-    credentials = _credentials(client, name, shop)
+    credentials = _credentials(stack, client, name, shop)
     if credentials.right is False and ROLE not in credentials.found:
         return [credentials]
-    return [credentials, _pixel(client, name, shop)]
+    return [credentials, _pixel(stack, client, name, shop)]
 
 
-def _credentials(client: PrisjaktClient, name: str, shop: Shop) -> Finding:
+def _credentials(stack: Stack, client: PrisjaktClient, name: str, shop: Shop) -> Finding:
     title, client_id = "Prisjakt credentials", shop.prisjakt_client_id or ""
     try:
         roles = client.client(client_id).roles
     except (PrisjaktError, HeldError) as error:
-        return _not_answered(title, error, name, f"client {client_id}")
+        return _not_answered(stack, title, error, name, f"client {client_id}")
     has = ", ".join(roles) or "none"
     if ROLE in roles:
         return Finding(title, True, f"{client_id}, roles: {has}")
@@ -162,12 +171,12 @@ def _credentials(client: PrisjaktClient, name: str, shop: Shop) -> Finding:
     )
 
 
-def _pixel(client: PrisjaktClient, name: str, shop: Shop) -> Finding:
+def _pixel(stack: Stack, client: PrisjaktClient, name: str, shop: Shop) -> Finding:
     title = "pixel"
     try:
         enabled = client.pixel(shop.pixel_id).enabled
     except (PrisjaktError, HeldError) as error:
-        return _not_answered(title, error, name, f"pixel {shop.pixel_id}")
+        return _not_answered(stack, title, error, name, f"pixel {shop.pixel_id}")
     if enabled:
         return Finding(title, True, "enabled")
     return Finding(
@@ -178,11 +187,13 @@ def _pixel(client: PrisjaktClient, name: str, shop: Shop) -> Finding:
     )
 
 
-def _not_answered(title: str, error: PrisjaktError | HeldError, name: str, what: str) -> Finding:
+def _not_answered(
+    stack: Stack, title: str, error: PrisjaktError | HeldError, name: str, what: str
+) -> Finding:
     """Wrong where somebody can mend it, otherwise not told."""
     told: RelayError = error
     if isinstance(error, PrisjaktError):
-        told = prisjakt_access.told(error, name, what)
+        told = prisjakt_access.told(stack, error, name, what)
     found, _, remedy = str(told).rpartition(": ")
     return Finding(title, False if isinstance(told, SetupError) else None, found, remedy)
 
@@ -200,28 +211,61 @@ def snippet(stack: Stack, name: str, shop: Shop, page: str | None) -> Finding:
             "not looked for: the shop document has no domain",
             "name a page of the shop with --page",
         )
-    return shop_page.look(page, shop.platform, name)
+    return shop_page.look(page, shop.platform, stack.command("snippet", name))
 
 
 def last_delivery(stack: Stack, name: str, shop: Shop) -> Finding:
     """When the shop system last sent an order: not what `test` and `doctor` sent."""
-    since = clock() - SILENT
-    lines = logs.recent(stack, {"shop": name, "service": "receiver"}, since, most=_LINES)
-    line = next(filter(_is_the_shops, lines), None)
-    if line is not None:
-        what = str(line.get("reason") or line["outcome"])
-        return Finding("last delivery", True, f"{lasting(clock() - line['at'])} ago ({what})")
-    topics = (
-        "Order creation, Order update, Order cancellation"
-        if shop.platform == "shopify"
-        else "Order updated"
-    )
+    lines = _deliveries(stack, name, clock() - SILENT)
+    if not lines:
+        return _silence(stack, name, shop)
+    order = next((line for line in lines if line.get("reason") not in _WITHOUT_ORDER), lines[0])
+    if (loss := _loss(stack, name, shop, order)) is not None:
+        found, remedy = loss
+        found = f"{_ago(order)} ({order['reason']}), and not reported: {found}"
+        return Finding("last delivery", False, found, remedy)
+    what = str(lines[0].get("reason") or lines[0]["outcome"])
+    return Finding("last delivery", True, f"{_ago(lines[0])} ({what})")
+
+
+def _silence(stack: Stack, name: str, shop: Shop) -> Finding:
+    """Wrong where there were deliveries before; a new shop may just not have sold anything."""
+    kept = timedelta(days=int(stack.parameters["LogRetentionDays"]))
+    before = _deliveries(stack, name, clock() - kept) if kept > SILENT else []
+    topics = ", ".join(WEBHOOKS[shop.platform].topics)
     return Finding(
         "last delivery",
-        False if shop.mode is Mode.LIVE else None,
-        "none in 7 days",
+        False if before and shop.mode is Mode.LIVE else None,
+        "none in 7 days" + (f": the last one {_ago(before[0])}" if before else ""),
         f"look at the shop's webhooks: {topics}, active, to {stack.webhook(shop.platform, name)}",
     )
+
+
+def _loss(stack: Stack, name: str, shop: Shop, line: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Of a delivery that was most likely meant to be reported: why it was not, and what to do."""
+    reason, problem = line.get("reason"), line.get("problem")
+    if reason == Reason.UNREADABLE:
+        return str(problem), REASONS[Reason.UNREADABLE].remedy
+    if reason != Reason.SOURCE or problem != "domain" or shop.domain is None:
+        return None
+    shopify = shop.platform == "shopify"
+    host = "STORE.myshopify.com" if shopify else "HOST"
+    names = "its ….myshopify.com domain" if shopify else "the host of its WordPress address"
+    right = stack.command("shop", "set", name, "--domain", host)
+    return (
+        f"it names another store than {shop.domain}",
+        f"the shop names itself by {names}: `{right}`, and the next order tells; if another store "
+        "sent it, take this address out of that store's webhooks",
+    )
+
+
+def _deliveries(stack: Stack, name: str, since: datetime) -> list[logs.Line]:
+    lines = logs.recent(stack, {"shop": name, "service": "receiver"}, since, most=_LINES)
+    return list(filter(_is_the_shops, lines))
+
+
+def _ago(line: Mapping[str, Any]) -> str:
+    return f"{lasting(clock() - line['at'])} ago"
 
 
 def _is_the_shops(line: Mapping[str, Any]) -> bool:
@@ -242,31 +286,27 @@ def refused(stack: Stack, name: str, shop: Shop) -> Finding:
         False,
         f"the last one {lasting(clock() - line['at'])} ago: not signed with a secret of the shop"
         + stops,
-        f"compare the shop system's secret: `prisjakt-relay shop show {name}`; "
-        f"`shop signing-secret add {name}` adds a second one",
+        f"compare the shop system's secret: `{stack.command('shop', 'show', name)}`; "
+        f"`{stack.command('shop', 'signing-secret', 'add', name)}` adds a second one",
     )
 
 
 def dead(stack: Stack, name: str) -> Finding:
     """Orders that will not be reported without help."""
-    pages = stack.client("dynamodb").get_paginator("query")
-    number = sum(
-        page["Count"]
-        for page in pages.paginate(
-            TableName=stack.outputs["LedgerTable"],
-            IndexName="dead-orders",
-            Select="COUNT",
-            KeyConditionExpression="dead_shop = :shop",
-            ExpressionAttributeValues={":shop": {"S": name}},
-        )
-    )
+    question = {
+        "IndexName": ledger_items.DEAD,
+        "Select": "COUNT",
+        "KeyConditionExpression": "dead_shop = :shop",
+        "ExpressionAttributeValues": {":shop": {"S": name}},
+    }
+    number = sum(page["Count"] for page in ledger_items.pages(stack, "Query", question))
     if not number:
         return Finding("dead orders", True, "none")
     return Finding(
         "dead orders",
         False,
         f"{counted(number, 'order')} will not be reported without help",
-        f"`prisjakt-relay dead list {name}` says why",
+        f"`{stack.command('dead', 'list', name)}` says why",
     )
 
 

@@ -7,19 +7,25 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from prisjakt_relay.errors import SetupError, ShopDocumentError, StorageError
+from prisjakt_relay.errors import RelayError, SetupError, ShopDocumentError, StorageError
 from prisjakt_relay.operations import shops
 from prisjakt_relay.operations.stack import Stack, told_clearly
 from prisjakt_relay.shop import NO_SUCH_SECRET, Shop, from_document, parse, unknown_fields
 
 FIELDS: Final = tuple(field.name for field in fields(Shop))
+FLAGS: Final[Mapping[str, str]] = {field: f"--{field.replace('_', '-')}" for field in FIELDS} | {
+    "signing_secrets": "--signing-secret",
+    "excluded_sources": "--excluded-source",
+}
 REQUIRED: Final = ("platform", "pixel_id", "signing_secrets")
+DESCRIPTION: Final = "Shop document of prisjakt-relay"
 RECOVERY_DAYS: Final = 7
 
 _SECRET: Final = frozenset({"signing_secrets", "prisjakt_client_secret"})
@@ -30,6 +36,8 @@ _STAND_IN: Final[Mapping[str, Any]] = {
 }
 _THERE_IS_ONE: Final = frozenset({"ResourceExistsException", "InvalidRequestException"})
 _KEPT_BY_WOOCOMMERCE: Final = re.compile(r"[A-Za-z0-9]+")
+_LONGEST_SECRET: Final = 1_024
+_SHOPIFY_DOMAIN: Final = ".myshopify.com"
 
 
 @dataclass(frozen=True)
@@ -93,13 +101,34 @@ def check_so_far(document: Mapping[str, Any]) -> None:
         if one in document:
             complete.setdefault(other, "stand-in")
     shop = check(complete)
-    if "platform" in document and "signing_secrets" in document:
+    if "platform" in document:
+        _check_new(shop, document)
+
+
+def _check_new(shop: Shop, given: Mapping[str, Any]) -> None:
+    """Refuse what the functions would take, but no delivery could ever match."""
+    if "signing_secrets" in given:
         check_signing_secrets(shop.platform, shop.signing_secrets)
+    if "domain" in given and shop.platform == "shopify" and shop.domain is not None:
+        _check_shopify_domain(shop.domain)
+
+
+def _check_shopify_domain(domain: str) -> None:
+    if not domain.endswith(_SHOPIFY_DOMAIN):
+        raise SetupError(
+            f"domain: {domain} is not what Shopify calls the store in its webhooks; give the one "
+            "that ends with .myshopify.com, in Settings, Domains"
+        )
 
 
 def check_signing_secrets(platform: str, values: Iterable[str]) -> None:
     """Refuse new secrets that the platform would not sign with; never says what they are."""
     for value in values:
+        if len(value.encode()) > _LONGEST_SECRET:
+            raise SetupError(
+                f"signing_secrets: one is longer than {_LONGEST_SECRET:,} bytes; paste the secret "
+                "alone"
+            )
         if platform == "woocommerce" and not _KEPT_BY_WOOCOMMERCE.fullmatch(value):
             raise SetupError(
                 "signing_secrets: use letters and digits only; WooCommerce rewrites other "
@@ -169,7 +198,7 @@ def add(stack: Stack, name: str, document: Mapping[str, Any]) -> None:
     with told_clearly():
         try:
             stack.client("secretsmanager").create_secret(
-                Name=wanted, SecretString=text, Description="Shop document of prisjakt-relay"
+                Name=wanted, SecretString=text, Description=DESCRIPTION
             )
         except ClientError as error:
             if error.response["Error"]["Code"] not in _THERE_IS_ONE:
@@ -185,12 +214,12 @@ def changed(
     gone = frozenset(unset)
     after = {name: value for name, value in before.items() if name not in gone} | dict(given)
     shop = check(after)
-    if before.get("platform") in WEBHOOKS and shop.platform != before["platform"]:
+    others = [each for each in WEBHOOKS if each != shop.platform]
+    if before.get("platform") in others:  # a list: a wrong one may be of any kind
         raise SetupError(
             "platform: a shop keeps the one it has; add the other one under another name"
         )
-    if "signing_secrets" in given:
-        check_signing_secrets(shop.platform, shop.signing_secrets)
+    _check_new(shop, given)
     return after
 
 
@@ -249,7 +278,7 @@ def without_secret(document: Mapping[str, Any], wanted: str) -> dict[str, Any]:
     kept = [secret for secret in shop.signing_secrets if fingerprint(secret) != wanted.lower()]
     if len(kept) == len(shop.signing_secrets):
         there = ", ".join(map(fingerprint, shop.signing_secrets))
-        raise SetupError(f"no signing secret has the fingerprint {wanted!r}: there is {there}")
+        raise SetupError(f"no signing secret has that fingerprint: there is {there}")
     if not kept:
         raise SetupError(
             "the last signing secret stays: add another with `shop signing-secret add` first"
@@ -282,7 +311,7 @@ def _described(stack: Stack, name: str) -> Mapping[str, Any] | None:
 def _exists(stack: Stack, name: str) -> SetupError:
     return SetupError(
         f"there is a shop {name} in the stack {stack.name} already: change it with "
-        f"`prisjakt-relay shop set {name}`, or choose another name"
+        f"`{stack.command('shop', 'set', name, '--FIELD', 'VALUE')}`, or choose another name"
     )
 
 
@@ -291,14 +320,26 @@ def _add_again(stack: Stack, name: str, text: str) -> None:
     secret_id, client = shops.secret_id(stack, name), stack.client("secretsmanager")
     try:
         client.restore_secret(SecretId=secret_id)
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in NO_SUCH_SECRET:
-            raise
-        raise StorageError(
-            f"shop {name} is just being removed for good: try again in a minute"
-        ) from None
-    try:
         client.put_secret_value(SecretId=secret_id, SecretString=text)
-    except BaseException:  # the old document must not come back, not even on Ctrl-C
-        client.delete_secret(SecretId=secret_id, RecoveryWindowInDays=RECOVERY_DAYS)
+    except BaseException as error:  # the old document must not come back, not even on Ctrl-C
+        _remove_again(stack, name)
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] in NO_SUCH_SECRET:
+            raise StorageError(
+                f"shop {name} is just being removed for good: try again in a minute"
+            ) from None
         raise
+
+
+def _remove_again(stack: Stack, name: str) -> None:
+    """Raises `StorageError` if a document that was restored may have come to stay."""
+    try:
+        remove(stack, name, now=False)
+    except RelayError as error:
+        with suppress(RelayError):
+            found = _described(stack, name)
+            if found is None or found.get("DeletedDate"):
+                return
+        raise StorageError(
+            f"the removed document of shop {name} may count again, and removing it anew failed: "
+            f"run `{stack.command('shop', 'remove', name)}`"
+        ) from error

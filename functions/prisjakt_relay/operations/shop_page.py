@@ -21,7 +21,7 @@ _CART: Final = re.compile(r"shopify-\d+\.\d+\.\d+(?:\.min)?\.js|pjclid:captured"
 _GUARDED: Final = frozenset({401, 403, 429, 503})
 
 
-def look(address: str, platform: str, name: str) -> Finding:
+def look(address: str, platform: str, snippet: str) -> Finding:
     """Get the page, as a visitor without scripts would, and look for the script's marks."""
     seen: list[str] = []
     while len(seen) <= REDIRECTS:
@@ -38,7 +38,7 @@ def look(address: str, platform: str, name: str) -> Finding:
             return Finding(NAME, None, f"not looked at: {reply.found}", reply.remedy)
         target = reply.headers.get("location")
         if not 300 <= reply.status < 400 or target is None:
-            return _judged(reply, address, platform, name)
+            return _judged(reply, address, platform, snippet)
         address = _joined(address, target)
     return Finding(
         NAME,
@@ -63,7 +63,7 @@ def _is_safe(address: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
-def _judged(reply: Reply, address: str, platform: str, name: str) -> Finding:
+def _judged(reply: Reply, address: str, platform: str, snippet: str) -> Finding:
     where = _short(address)
     if urlsplit(address).path.rstrip("/").endswith("/password"):
         return Finding(
@@ -83,10 +83,10 @@ def _judged(reply: Reply, address: str, platform: str, name: str) -> Finding:
         return Finding(
             NAME, None, f"{where} answered {reply.status}", "name another page with --page"
         )
-    return _searched(reply.body.decode("utf-8", "replace"), where, platform, name)
+    return _searched(reply.body.decode("utf-8", "replace"), where, platform, snippet)
 
 
-def _searched(text: str, where: str, platform: str, name: str) -> Finding:
+def _searched(text: str, where: str, platform: str, snippet: str) -> Finding:
     if _PLUGIN.search(text):
         return Finding(NAME, True, f"the plug-in's script is on {where}")
     found = _FILE.search(text)
@@ -95,7 +95,7 @@ def _searched(text: str, where: str, platform: str, name: str) -> Finding:
             NAME,
             False,
             f"not on {where}",
-            f"put in what `prisjakt-relay snippet {name}` prints; if something loads it later "
+            f"put in what `{snippet}` prints; if something loads it later "
             "(a tag manager), open the page with /?pjclid= and a UUID and look for that cookie",
         )
     if platform == "shopify" and not _CART.search(text):
@@ -103,7 +103,7 @@ def _searched(text: str, where: str, platform: str, name: str) -> Finding:
             NAME,
             False,
             f"on {where}, but without the part that writes the click id to the cart",
-            f"put in what `prisjakt-relay snippet {name}` prints, all of it",
+            f"put in what `{snippet}` prints, all of it",
         )
     way = found.group() if found else "inline"
     return Finding(NAME, True, f"on {where} ({way})")

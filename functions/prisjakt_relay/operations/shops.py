@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -15,10 +15,22 @@ from prisjakt_relay.shop import NO_SUCH_SECRET, SHOP_NAME, Shop, from_document, 
 NAME_RULE: Final = "use 1 to 64 of a-z, 0-9 and -"
 
 
+class NoShopError(SetupError):
+    """There is no shop of that name, or can be none."""
+
+
+class UnusableError(SetupError):
+    """There is a shop, but its document cannot be used."""
+
+    def __init__(self, name: str, problem: ShopDocumentError) -> None:
+        super().__init__(f"the document of shop {name} cannot be used: {problem}")
+        self.problem = problem
+
+
 def secret_id(stack: Stack, name: str) -> str:
-    """The name of a shop's secret; raises `SetupError` for a name that no shop can have."""
+    """The name of a shop's secret; raises `NoShopError` for a name that no shop can have."""
     if not SHOP_NAME.fullmatch(name):
-        raise SetupError(f"shop name {name!r}: {NAME_RULE}")
+        raise NoShopError(f"shop name {name!r}: {NAME_RULE}")
     return f"{stack.name}/shops/{name}"
 
 
@@ -37,7 +49,7 @@ def names(stack: Stack) -> list[str]:
 
 @contextmanager
 def existing(stack: Stack, name: str) -> Iterator[None]:
-    """Around calls about a shop's secret: where there is none, `SetupError` says so."""
+    """Around calls about a shop's secret: where there is none, `NoShopError` says so."""
     with told_clearly():
         try:
             yield
@@ -47,34 +59,35 @@ def existing(stack: Stack, name: str) -> Iterator[None]:
             raise missing(stack, name) from None
 
 
-def missing(stack: Stack, name: str) -> SetupError:
-    return SetupError(
+def missing(stack: Stack, name: str) -> NoShopError:
+    return NoShopError(
         f"there is no shop {name} in the stack {stack.name} ({stack.region}): "
-        "`prisjakt-relay shop list` shows those there are, `shop add` makes one"
+        f"`{stack.command('shop', 'list')}` shows those there are, "
+        f"`{stack.command('shop', 'add', name)}` makes one"
     )
 
 
 def document(stack: Stack, name: str) -> dict[str, Any]:
-    """The document as it was written; raises `SetupError` where there is no such shop."""
+    """The document as it was written; raises `NoShopError` or `UnusableError`."""
     wanted = secret_id(stack, name)
     with existing(stack, name):
         answer = stack.client("secretsmanager").get_secret_value(SecretId=wanted)
     try:
         return parse(str(answer.get("SecretString", "")))
     except ShopDocumentError as error:
-        raise unusable(name, error) from None
+        raise UnusableError(name, error) from None
 
 
 def shop(stack: Stack, name: str) -> Shop:
-    """The checked document; raises `SetupError` where it is missing or cannot be used."""
+    """The checked document; raises `NoShopError` or `UnusableError`."""
+    return checked(name, document(stack, name))
+
+
+def checked(name: str, written: Mapping[str, Any]) -> Shop:
     try:
-        return from_document(document(stack, name))
+        return from_document(written)
     except ShopDocumentError as error:
-        raise unusable(name, error) from None
-
-
-def unusable(name: str, error: ShopDocumentError) -> SetupError:
-    return SetupError(f"the document of shop {name} cannot be used: {error}")
+        raise UnusableError(name, error) from None
 
 
 def each(stack: Stack) -> Iterator[tuple[str, Shop | SetupError]]:
@@ -84,3 +97,8 @@ def each(stack: Stack) -> Iterator[tuple[str, Shop | SetupError]]:
             yield name, shop(stack, name)
         except SetupError as error:
             yield name, error
+
+
+def reference_space(shop: Shop) -> tuple[str, str]:
+    """Within which Prisjakt takes orders of the same reference for one."""
+    return shop.pixel_id.lower(), shop.order_reference

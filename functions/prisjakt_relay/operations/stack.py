@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from http.client import HTTPException
 from threading import Lock
 from typing import Any, Final
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 import boto3
-import urllib3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
-from prisjakt_relay import aws
 from prisjakt_relay.errors import SetupError, StorageError
 from prisjakt_relay.ledger import Ledger
-from prisjakt_relay.operations.aws_errors import SIGN_IN, told
+from prisjakt_relay.operations.aws_errors import told
+from prisjakt_relay.operations.command_line import LOCAL_PORT, command
+from prisjakt_relay.operations.plain_calls import PlainCalls
 from prisjakt_relay.rate_limit import RateLimit
 from prisjakt_relay.tables import DynamoStore
 
@@ -37,6 +40,7 @@ OUTPUTS: Final = (
     "ReceiverLogGroup",
     "SenderLogGroup",
 )
+_STACK_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}|arn:[\w:/-]+")
 _ALIVE: Final = ("_COMPLETE", "_IN_PROGRESS")
 _CONNECT_SECONDS: Final = 5
 _READ_SECONDS: Final = 30
@@ -52,13 +56,16 @@ def told_clearly() -> Iterator[None]:
     """AWS's errors leave as errors of the relay, each with its remedy."""
     try:
         yield
-    except (BotoCoreError, ClientError, StorageError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError, StorageError) as error:
         raise told(error) from error
 
 
 @dataclass(frozen=True)
 class Stack:
-    """One deployed relay, and the ways to its parts. `webhook_address` ends with `/webhooks`."""
+    """One deployed relay, and the ways to its parts. `webhook_address` ends with `/webhooks`.
+
+    `asked_region` and `profile` are those that it was found with, where a caller named them.
+    """
 
     name: str
     status: str
@@ -69,36 +76,23 @@ class Stack:
     session: boto3.Session = field(repr=False, compare=False)
     endpoint: str | None = None
     local_port: int | None = None
+    asked_region: str | None = None
+    profile: str | None = None
 
     def client(self, service: str) -> Any:
         """A boto3 client; its errors are told by `told_clearly`."""
         return connect(self.session, service, self.endpoint)
 
-    def service(self, name: str) -> aws.Service:
-        """The plain JSON way of the functions: much faster where many items are read."""
-        credentials = self.session.get_credentials()
-        if credentials is None:
-            raise SetupError(f"no AWS credentials: {SIGN_IN}")
-        keys = credentials.get_frozen_credentials()
-        environment = {
-            "AWS_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": keys.access_key,
-            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-        }
-        if keys.token:
-            environment["AWS_SESSION_TOKEN"] = keys.token
-        if endpoint := self.endpoint or os.environ.get("AWS_ENDPOINT_URL"):
-            environment["AWS_ENDPOINT_URL"] = endpoint
-        timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS)
-        pool = urllib3.PoolManager(timeout=timeout, retries=False, maxsize=16)
-        return aws.Service(name, environment=environment, pool=pool)
+    def service(self, name: str) -> PlainCalls:
+        """The plain JSON way of the functions, at the address that boto3 would ask."""
+        return PlainCalls(name, self.session, str(self.client(name).meta.endpoint_url))
 
     @cached_property
-    def dynamodb(self) -> aws.Service:
+    def dynamodb(self) -> PlainCalls:
         return self.service("dynamodb")
 
     @cached_property
-    def sqs(self) -> aws.Service:
+    def sqs(self) -> PlainCalls:
         return self.service("sqs")
 
     @cached_property
@@ -120,6 +114,16 @@ class Stack:
         """Where that shop's webhooks go."""
         return f"{self.webhook_address}/{platform}/{shop}"
 
+    def command(self, *words: str) -> str:
+        """A command of ours for this stack, to be copied; sentences have it in backquotes."""
+        return command(
+            *words,
+            stack=self.name,
+            region=self.asked_region,
+            profile=self.profile,
+            local_port=self.local_port,
+        )
+
 
 def session_of(*, region: str | None, profile: str | None) -> boto3.Session:
     """Region and credentials as the AWS CLI finds them."""
@@ -133,6 +137,8 @@ def find(name: str, *, region: str | None = None, profile: str | None = None) ->
 
     Raises `SetupError` where there is none, or none that can be used.
     """
+    if not _STACK_NAME.fullmatch(name):
+        raise SetupError(f"--stack {name!r}: a stack's name has letters, digits and -")
     with told_clearly():
         session = session_of(region=region, profile=profile)
         cloudformation = connect(session, "cloudformation")
@@ -145,7 +151,8 @@ def find(name: str, *, region: str | None = None, profile: str | None = None) ->
                 f"there is no stack {name} in {session.region_name}: name it with --stack, "
                 "its region with --region; `make deploy` makes one"
             ) from None
-    return _stack(found, session, str(session.region_name))
+    stack = _stack(found, session, str(session.region_name))
+    return replace(stack, asked_region=region, profile=profile)
 
 
 def find_local(port: int) -> Stack:
@@ -154,9 +161,9 @@ def find_local(port: int) -> Stack:
     try:
         with build_opener(ProxyHandler({})).open(f"{endpoint}/_ministack/health", timeout=5):
             pass
-    except (URLError, OSError):
+    except (URLError, OSError, HTTPException):
         raise SetupError(
-            f"no local system at port {port}: start it with `prisjakt-relay local`, "
+            f"no local system at port {port}: start it with `{_starting(port)}`, "
             "or name its port with --port"
         ) from None
     session = boto3.Session("test", "test", region_name=LOCAL_REGION)
@@ -164,6 +171,10 @@ def find_local(port: int) -> Stack:
         cloudformation = connect(session, "cloudformation", endpoint)
         (found,) = cloudformation.describe_stacks(StackName=LOCAL_NAME)["Stacks"]
     return _stack(found, session, LOCAL_REGION, endpoint=endpoint, local_port=port)
+
+
+def _starting(port: int) -> str:
+    return command("local", *(["--port", str(port)] if port != LOCAL_PORT else []))
 
 
 def _stack(
@@ -182,7 +193,8 @@ def _stack(
                 f"the stack {name} has no output {missing[0]}: it is not a relay, or an older "
                 "one; name another with --stack, or deploy again"
             )
-        raise SetupError(f"the stack {name} is not usable ({status}): deploy it again")
+        remedy = "wait until it is done" if status == "CREATE_IN_PROGRESS" else "deploy it again"
+        raise SetupError(f"the stack {name} is not usable ({status}): {remedy}")
     address = outputs["WebhookAddress"]
     if local_port is not None:
         address = f"http://127.0.0.1:{local_port}/webhooks"
@@ -209,5 +221,8 @@ def connect(session: boto3.Session, service: str, endpoint: str | None = None) -
         retries={"mode": "standard", "total_max_attempts": 3},
         proxies={} if endpoint else None,
     )
-    with _making:
-        return session.client(service, endpoint_url=endpoint, config=config)
+    try:
+        with _making:
+            return session.client(service, endpoint_url=endpoint, config=config)
+    except ValueError as error:  # an endpoint that is none, credentials that are no JSON
+        raise SetupError(f"the AWS configuration cannot be used: {error}") from error

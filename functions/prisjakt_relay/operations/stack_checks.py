@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
@@ -9,19 +10,16 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from prisjakt_relay.operations import queue_messages, shops
 from prisjakt_relay.operations.finding import Check, Finding, counted, lasting
 from prisjakt_relay.operations.stack import Stack, clock
+from prisjakt_relay.shop import Shop
 
 # As in telemetry.py, whose logger the command line does without.
 NAMESPACE: Final = "PrisjaktRelay"
 WAITING_AGE: Final = "WaitingAge"
 
 _DEPLOY: Final = "deploy the stack again"
-_COUNTS: Final = (
-    "ApproximateNumberOfMessages",
-    "ApproximateNumberOfMessagesNotVisible",
-    "ApproximateNumberOfMessagesDelayed",
-)
 _LOOKED_BACK: Final = timedelta(hours=3)
 _TOO_LONG: Final = timedelta(hours=6)  # as the alarm has it
 
@@ -37,6 +35,7 @@ def checks(stack: Stack) -> list[tuple[str, Check]]:
         ("dead letters", lambda: [dead_letters(stack)]),
         ("alarms", lambda: alarms(stack)),
         ("alarm e-mail", lambda: [listeners(stack)]),
+        ("order references", lambda: order_references(stack)),
     ]
 
 
@@ -47,8 +46,8 @@ def status(stack: Stack) -> Finding:
             "status",
             False,
             f"{stack.status}: the last deployment failed",
-            f"`aws cloudformation describe-stack-events --stack-name {stack.name}` says why; then "
-            + _DEPLOY,
+            f"`aws cloudformation describe-stack-events --region {stack.region} "
+            f"--stack-name {stack.name}` says why; then {_DEPLOY}",
         )
     if stack.status.endswith("IN_PROGRESS"):
         return Finding("status", None, f"{stack.status}: look again when that is done")
@@ -150,13 +149,16 @@ def dead_letters(stack: Stack) -> Finding:
         "dead letters",
         False,
         f"{counted(number, 'message')} that the sender could not work on",
-        "`prisjakt-relay dead list` shows them, `dead resend` puts the readable ones back",
+        f"`{stack.command('dead', 'list')}` shows them, "
+        f"`{stack.command('dead', 'resend')}` puts the readable ones back",
     )
 
 
 def _messages(stack: Stack, queue: str) -> int:
-    answer = stack.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=[*_COUNTS])
-    return sum(int(number) for number in answer["Attributes"].values())
+    answer = stack.client("sqs").get_queue_attributes(
+        QueueUrl=queue, AttributeNames=queue_messages.COUNTS
+    )
+    return queue_messages.number(answer)
 
 
 def alarms(stack: Stack) -> list[Finding]:
@@ -209,6 +211,30 @@ def listeners(stack: Stack) -> Finding:
         )
     return Finding(
         name, None, "nobody hears the alarms", "deploy with the parameter AlarmEmail=ADDRESS"
+    )
+
+
+def order_references(stack: Stack) -> list[Finding]:
+    """Shops whose orders Prisjakt may take for one another's."""
+    spaces: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, shop in shops.each(stack):
+        if isinstance(shop, Shop):
+            spaces[shops.reference_space(shop)].append(name)
+    sharing = [names for names in spaces.values() if len(names) > 1]
+    if not sharing:
+        return [Finding("order references", True, "no two shops share a pixel and a pattern")]
+    return [_shared(stack, names) for names in sharing]
+
+
+def _shared(stack: Stack, names: list[str]) -> Finding:
+    last = names[-1]
+    change = stack.command("shop", "set", last, "--order-reference", f"{last}-{{id}}")
+    return Finding(
+        "order references",
+        None,
+        f"{', '.join(names)} share a pixel and a pattern: to Prisjakt, orders of the same "
+        "reference are one",
+        f"give each a pattern of its own: `{change}`",
     )
 
 

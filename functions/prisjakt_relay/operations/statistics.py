@@ -9,18 +9,19 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from prisjakt_relay.conversion import TEST_PURCHASE
-from prisjakt_relay.ledger import KEPT, Status, shop_day
-from prisjakt_relay.operations import logs
-from prisjakt_relay.operations.stack import Stack, clock, told_clearly
+from prisjakt_relay.ledger import KEPT, Status
+from prisjakt_relay.operations import ledger_items, logs
+from prisjakt_relay.operations.stack import Stack, clock
+from prisjakt_relay.operations.threads import threads
+from prisjakt_relay.operations.trial import is_sample
 from prisjakt_relay.outcomes import Received
-from prisjakt_relay.tables import plain_item
 
 UP_TO: Final = (
     timedelta(seconds=10),
@@ -86,7 +87,7 @@ class Corrections:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Signed deliveries that were not queued, and how many different orders they were about."""
+    """Signed deliveries of the shop system that were not queued, and of how many orders."""
 
     reason: str
     deliveries: int
@@ -129,16 +130,13 @@ def read(
     found.
     """
     tally = Tally()
-    days = list(_days(since, until))
-    pool = ThreadPoolExecutor(_AT_ONCE)
-    try:
+    now = clock()
+    days = list(_days(max(since, now - timedelta(days=ledger_items.DAYS_KEPT)), until))
+    with threads(_AT_ONCE) as pool:
         work = [pool.submit(_read_day, stack, shop, day, since, until) for day in days]
         for done, finished in enumerate(as_completed(work), 1):
             tally.merge(finished.result())
             on_day(done, len(days))
-    finally:
-        pool.shutdown(cancel_futures=True)
-    now = clock()
     logged_since = max(since, now - timedelta(days=int(stack.parameters["LogRetentionDays"])))
     ignored = (
         _read_ignored(stack, shop, logged_since, until, on_lines) if logged_since < until else ()
@@ -162,28 +160,11 @@ def _days(since: datetime, until: datetime) -> Iterator[date]:
 
 def _read_day(stack: Stack, shop: str, day: date, since: datetime, until: datetime) -> Tally:
     tally = Tally()
-    for item in _items(stack, shop, day):
+    for item in ledger_items.of_day(stack, shop, day):
         made_at = datetime.fromisoformat(item["event_time"])
         if since <= made_at < until:
             tally.add(item, made_at)
     return tally
-
-
-def _items(stack: Stack, shop: str, day: date) -> Iterator[Mapping[str, Any]]:
-    """The index's items of a day, a page at a time."""
-    query: dict[str, Any] = {
-        "TableName": stack.outputs["LedgerTable"],
-        "IndexName": "orders-by-day",
-        "KeyConditionExpression": "shop_day = :day",
-        "ExpressionAttributeValues": {":day": {"S": shop_day(shop, day.isoformat())}},
-    }
-    while True:
-        with told_clearly():
-            answer = stack.dynamodb.call("Query", query)
-        yield from map(plain_item, answer["Items"])
-        if not (last := answer.get("LastEvaluatedKey")):
-            return
-        query["ExclusiveStartKey"] = last
 
 
 def _read_ignored(
@@ -199,9 +180,12 @@ def _read_ignored(
         groups=("ReceiverLogGroup",),
         on_page=on_lines,
     ):
+        order_id = line.get("order_id")
+        if is_sample(str(order_id)):
+            continue
         reason = str(line.get("reason"))
         deliveries[reason] += 1
-        if order_id := line.get("order_id"):
+        if order_id:
             orders.setdefault(reason, set()).add(hash(order_id))  # a tenth of the text's memory
     return tuple(
         Ignored(reason, count, len(orders.get(reason, ())))

@@ -23,13 +23,15 @@ from prisjakt_relay.intake import decide
 from prisjakt_relay.ledger import Record, Status
 from prisjakt_relay.local import deliveries
 from prisjakt_relay.operations import logs, prisjakt_access, shops
+from prisjakt_relay.operations.command_line import TRIAL_SECONDS
 from prisjakt_relay.operations.delivery import Refused, send
+from prisjakt_relay.operations.explanations import said
+from prisjakt_relay.operations.finding import money
 from prisjakt_relay.operations.stack import Stack, clock, told_clearly
 from prisjakt_relay.outcomes import Reason, Received
 from prisjakt_relay.platforms import PLATFORMS
 from prisjakt_relay.shop import Shop
 
-TIMEOUT: Final = 60.0
 _POLL_SECONDS: Final = 0.3
 _READ_BACK_SECONDS: Final = 10.0
 _READ_BACK_POLL_SECONDS: Final = 1.0
@@ -40,14 +42,6 @@ _SAMPLES: Final = {
 _SOURCES: Final = ("web", "store-api", "prisjakt-relay")  # the first that is not excluded
 _SAMPLE_ID: Final = re.compile(r"9\d{13}")
 _SET_UP: Final = frozenset({401, 403, 404})
-
-_PREDICTED: Final = {
-    Reason.OFF: "the shop is off: `prisjakt-relay shop set {name} --mode test` lets tests through",
-    Reason.SOURCE: (
-        "its excluded_sources leave no order: narrow them with "
-        "`prisjakt-relay shop set {name} --excluded-source …`"
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,12 +147,12 @@ def _woocommerce(
         headers["x-wc-webhook-source"] = f"https://{shop.domain}/"
 
 
-def run(stack: Stack, name: str, *, timeout: float = TIMEOUT) -> Iterator[Step]:
+def run(stack: Stack, name: str, *, timeout: float = TRIAL_SECONDS) -> Iterator[Step]:
     """Each step as it happens; the last one is wrong if the order did not arrive."""
     shop = shops.shop(stack, name)
     now = clock()
     order = sample(shop, now)
-    conversion = _expected(name, shop, order, now)
+    conversion = _expected(stack, name, shop, order, now)
     if isinstance(conversion, Step):
         yield conversion
         return
@@ -167,7 +161,7 @@ def run(stack: Stack, name: str, *, timeout: float = TIMEOUT) -> Iterator[Step]:
         right=True,
         found=f"made up: id {order.order_id} (9 and the time in ms)"
         + _named(conversion)
-        + f", {conversion.amount} {conversion.currency}, click id {order.click_id}",
+        + f", {money(conversion.amount)} {conversion.currency}, click id {order.click_id}",
     )
     webhook = _delivered(stack, name, shop, order)
     yield webhook
@@ -186,22 +180,27 @@ def _named(conversion: Conversion) -> str:
     return "" if reference == conversion.order_id else f", reported as {reference}"
 
 
-def _expected(name: str, shop: Shop, order: Sample, now: datetime) -> Conversion | Step:
+def _expected(
+    stack: Stack, name: str, shop: Shop, order: Sample, now: datetime
+) -> Conversion | Step:
     """What the receiver will make of it, by the very rules that it has."""
     platform = PLATFORMS[shop.platform]
     decision = decide(platform, name, shop, order.headers, order.body, now)
     if decision.conversion is not None:
         return decision.conversion
-    reason = str(decision.reason)
-    remedy = _PREDICTED.get(
-        decision.reason or Reason.UNREADABLE,
-        f"change the shop document: {decision.problem or reason}",
-    )
+    if decision.reason is Reason.OFF:
+        on = stack.command("shop", "set", name, "--mode", "test")
+        remedy = f"the shop is off: `{on}` lets tests through"
+    elif decision.reason is Reason.SOURCE:
+        narrower = stack.command("shop", "set", name, "--excluded-source", "SOURCE")
+        remedy = f"its excluded_sources leave no order: narrow them with `{narrower}`"
+    else:
+        remedy = f"change the shop document: {decision.problem or decision.reason}"
     return Step(
         name="order",
         right=False,
-        found=f"the shop document lets no order through ({reason})",
-        remedy=remedy.replace("{name}", name),
+        found=f"the shop document lets no order through ({decision.reason})",
+        remedy=remedy,
     )
 
 
@@ -245,7 +244,7 @@ def _followed(stack: Stack, conversion: Conversion, timeout: float) -> Iterator[
                 found="taken up by the sender",
                 seconds=_between(record.received_at, record.first_try_at),
             )
-        if record is not None and (step := _answered(record)) is not None:
+        if record is not None and (step := _answered(stack, record)) is not None:
             yield step
             return
         if time.monotonic() >= end:
@@ -258,7 +257,7 @@ def _between(start: datetime, end: datetime) -> float:
     return max(0.0, (end - start).total_seconds())
 
 
-def _answered(record: Record) -> Step | None:
+def _answered(stack: Stack, record: Record) -> Step | None:
     """What Prisjakt said, once it is settled, or once it is plain that trying again is no help."""
     if record.status is Status.REPORTED:
         seconds = (
@@ -280,44 +279,37 @@ def _answered(record: Record) -> Step | None:
         return Step(
             name="Prisjakt",
             right=False,
-            found=_said(record),
-            remedy=_remedy(record),
+            found=said(record.answer),
+            remedy=_remedy(stack, record),
         )
     return None
 
 
-def _said(record: Record) -> str:
-    answer = record.answer
-    fields = "; ".join(f"{field}: {text}" for field, text in answer.field_errors.items())
-    told = ": ".join(part for part in (answer.title, answer.detail, fields) if part)
-    status = "no answer" if answer.status is None else str(answer.status)
-    return f"{status}: {told}" if told else status
-
-
-def _remedy(record: Record) -> str:
+def _remedy(stack: Stack, record: Record) -> str:
     if record.answer.status in _SET_UP:
         return (
             f"compare pixel_id {record.pixel_id} with the one in Business Center, Conversion "
             "Tracking, and see there that it is enabled"
         )
     return (
-        f"`prisjakt-relay dead show {record.shop} {record.order_id}` shows it all; "
+        f"`{stack.command('dead', 'show', record.shop, record.order_id)}` shows it all; "
         "change what it names, then test again"
     )
 
 
 def _late(stack: Stack, conversion: Conversion, record: Record | None, timeout: float) -> Step:
     """It has not come through in time: what is known of why."""
-    line = _last_line(stack, conversion)
+    line, doctor = _last_line(stack, conversion), stack.command("doctor", conversion.shop)
     if record is not None and record.tries:
-        found, remedy = _said(record), "Prisjakt has trouble; the sender goes on trying by itself"
+        found = said(record.answer)
+        remedy = "Prisjakt has trouble; the sender goes on trying by itself"
     elif line:
-        found, remedy = f"the order waits: {line}", "`prisjakt-relay doctor` shows what it may be"
+        found, remedy = f"the order waits: {line}", f"`{doctor}` shows what it may be"
     elif record is not None:
         found, remedy = "the sender is at it", "look again with a longer --timeout"
     else:
         found = "the sender has not taken it from the queue"
-        remedy = "`prisjakt-relay doctor` shows whether it runs"
+        remedy = f"`{doctor}` shows whether it runs"
     return Step(
         name="queue" if record is None else "Prisjakt",
         right=False,
@@ -371,12 +363,12 @@ def _read_back(stack: Stack, name: str, shop: Shop, conversion: Conversion) -> S
     except (HeldError, StorageError) as error:
         return Step(name="read back", right=None, found=f"not checked: {error}", remedy=look)
     except PrisjaktError as error:
-        told = prisjakt_access.told(error, name, f"pixel {shop.pixel_id}")
+        told = prisjakt_access.told(stack, error, name, f"pixel {shop.pixel_id}")
         return Step(
             name="read back",
             right=False,
             found=f"not shown: {told}",
-            remedy=f"`prisjakt-relay doctor {name}` checks the credentials",
+            remedy=f"`{stack.command('doctor', name)}` checks the credentials",
             seconds=time.monotonic() - began,
         )
     return Step(

@@ -18,7 +18,9 @@ from typing import Any, Final, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from prisjakt_relay.errors import SetupError, StorageError
+from prisjakt_relay.operations import ledger_items, queue_messages
 from prisjakt_relay.operations.aws_errors import told
+from prisjakt_relay.operations.shop_documents import DESCRIPTION
 from prisjakt_relay.operations.stack import clock, connect, session_of, told_clearly
 
 RETAINED: Final = ("Ledger", "DeadLetters")  # the template's `DeletionPolicy: Retain`
@@ -40,12 +42,9 @@ _GONE: Final = frozenset(
         "ResourceNotFoundException",
     }
 )
-_COUNTS: Final = (
-    "ApproximateNumberOfMessages",
-    "ApproximateNumberOfMessagesNotVisible",
-    "ApproximateNumberOfMessagesDelayed",
-)
-_ENDS: Final = ("DELETE_COMPLETE", "DELETE_FAILED")
+_IN_THE_WAY: Final = "ValidationException"  # AWS names the setting, a deletion protection
+_DELETED: Final = "DELETE_COMPLETE"
+_ENDS: Final = (_DELETED, "DELETE_FAILED")
 _FIRST_POLL_SECONDS: Final = 0.25
 _POLL_SECONDS: Final = 3.0
 _LONGEST: Final = timedelta(minutes=30)
@@ -109,8 +108,10 @@ class Uninstaller:
     def inventory(self) -> Inventory:
         """Everything there is. Raises `SetupError` if that is nothing, or not a relay's."""
         with told_clearly():
-            stack = self._stack(self.name)
+            stack = self._living()
             resources = self._resources() if stack else []
+            tables = list(self._tables(resources))
+            ours = bool(stack or tables)  # else what has its name may be anybody's
             found = Inventory(
                 name=self.name,
                 region=self.region,
@@ -120,10 +121,10 @@ class Uninstaller:
                     str(each["ResourceType"])
                     for each in resources
                     if each["LogicalResourceId"] not in RETAINED
-                    and each["ResourceStatus"] != "DELETE_COMPLETE"
+                    and each["ResourceStatus"] != _DELETED
                 ),
                 waiting=self._waiting(resources),
-                data=(*self._tables(), *self._queues(), *self._secrets()),
+                data=(*tables, *self._queues(resources, ours), *self._secrets(ours)),
             )
         if found.stack_id is None and not found.data:
             raise SetupError(
@@ -131,6 +132,21 @@ class Uninstaller:
                 "behind: name it with --stack, its region with --region"
             )
         return found
+
+    def _living(self) -> dict[str, Any] | None:
+        """The stack; of an ARN the name is kept, by which the data are found."""
+        stack = self._stack(self.name)
+        if stack is None:
+            return None
+        self.name = str(stack["StackName"])
+        if stack["StackStatus"] != _DELETED:
+            return stack
+        if self._stack(self.name) is not None:
+            raise SetupError(
+                f"that stack {self.name} is gone, but there is a newer one of its name: to remove "
+                f"that one, say --stack {self.name}"
+            )
+        return None
 
     def _stack(self, name: str) -> dict[str, Any] | None:
         try:
@@ -159,66 +175,75 @@ class Uninstaller:
 
     def _waiting(self, resources: list[dict[str, Any]]) -> int:
         """How many orders are in the queue, those being worked on included."""
-        urls = [
-            each["PhysicalResourceId"]
-            for each in resources
-            if each["LogicalResourceId"] == "ConversionQueue" and each.get("PhysicalResourceId")
-        ]
-        return sum(self._messages(url) or 0 for url in urls)
+        return sum(self._messages(url) or 0 for url in _ids(resources, "ConversionQueue"))
 
     def _messages(self, url: str) -> int | None:
         """None if the queue is gone."""
         sqs = self._client("sqs")
         answer = _unless_gone(
-            partial(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=list(_COUNTS))
+            partial(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=queue_messages.COUNTS)
         )
-        return answer and sum(int(count) for count in answer["Attributes"].values())
+        return answer and queue_messages.number(answer)
 
     def _is_named(self, name: str, role: str) -> bool:
         """As CloudFormation names what it makes: stack, logical id, a random end."""
         return re.fullmatch(rf"{re.escape(self.name)}-{role}-[A-Za-z0-9]+", name) is not None
 
-    def _tables(self) -> Iterator[Part]:
+    def _tables(self, resources: list[dict[str, Any]]) -> Iterator[Part]:
+        """The stack's own, and those that earlier stacks of its name have left."""
         dynamodb = self._client("dynamodb")
-        for page in dynamodb.get_paginator("list_tables").paginate():
-            for name in page["TableNames"]:
-                if not self._is_named(name, "Ledger"):
-                    continue
-                answer = _unless_gone(partial(dynamodb.describe_table, TableName=name))
-                if answer is None or answer["Table"]["TableStatus"] == "DELETING":
-                    continue
-                table = answer["Table"]
-                size = table.get("TableSizeBytes", 0) + sum(
-                    index.get("IndexSizeBytes") or 0
-                    for index in table.get("GlobalSecondaryIndexes", ())
-                )
-                yield Part(
-                    kind=LEDGER,
-                    name=name,
-                    id=name,
-                    items=table.get("ItemCount", 0),
-                    size=size,
-                    monthly=_cents(GIGABYTE_A_MONTH * size / _GIGABYTE),
-                )
+        own = _ids(resources, "Ledger")
+        listed = [
+            str(name)
+            for page in dynamodb.get_paginator("list_tables").paginate()
+            for name in page["TableNames"]
+            if self._is_named(name, "Ledger")
+        ]
+        for name in dict.fromkeys([*own, *listed]):
+            answer = _unless_gone(partial(dynamodb.describe_table, TableName=name))
+            if answer is None or answer["Table"]["TableStatus"] == "DELETING":
+                continue
+            table = answer["Table"]
+            if name not in own and not _is_ledger(table):
+                continue
+            size = table.get("TableSizeBytes", 0) + sum(
+                index.get("IndexSizeBytes") or 0
+                for index in table.get("GlobalSecondaryIndexes", ())
+            )
+            yield Part(
+                kind=LEDGER,
+                name=name,
+                id=name,
+                items=table.get("ItemCount", 0),
+                size=size,
+                monthly=_cents(GIGABYTE_A_MONTH * size / _GIGABYTE),
+            )
 
-    def _queues(self) -> Iterator[Part]:
+    def _queues(self, resources: list[dict[str, Any]], ours: bool) -> Iterator[Part]:
+        """The stack's own, whose name AWS may have shortened, and those of earlier ones."""
+        if not ours:
+            return
         pages = self._client("sqs").get_paginator("list_queues")
-        for page in pages.paginate(QueueNamePrefix=f"{self.name}-DeadLetters-"):
-            for url in page.get("QueueUrls", ()):
-                name = url.rsplit("/", 1)[1]
-                if not self._is_named(name, "DeadLetters"):
-                    continue
-                messages = self._messages(url)
-                if messages is not None:
-                    yield Part(DEAD_LETTERS, name, url, messages=messages)
+        listed = [
+            str(url)
+            for page in pages.paginate(QueueNamePrefix=f"{self.name}-DeadLetters-"[:80])
+            for url in page.get("QueueUrls", ())
+            if self._is_named(_queue_name(url), "DeadLetters")
+        ]
+        own = {_queue_name(url): url for url in _ids(resources, "DeadLetters")}
+        for name, url in (own | {_queue_name(url): url for url in listed}).items():
+            messages = self._messages(url)
+            if messages is not None:
+                yield Part(DEAD_LETTERS, name, url, messages=messages)
 
-    def _secrets(self) -> Iterator[Part]:
+    def _secrets(self, ours: bool) -> Iterator[Part]:
         pages = self._client("secretsmanager").get_paginator("list_secrets")
         for page in pages.paginate(Filters=[{"Key": "name", "Values": [f"{self.name}/"]}]):
             for secret in page["SecretList"]:
                 stack, _, path = str(secret["Name"]).partition("/")
                 kind = _SECRETS.get(path.partition("/")[0])
-                if stack == self.name and kind is not None:
+                known = ours or secret.get("Description") == DESCRIPTION
+                if stack == self.name and kind is not None and known:
                     name = path.partition("/")[2]
                     yield Part(kind, name, secret["Name"], monthly=SECRET_A_MONTH)
 
@@ -232,7 +257,7 @@ class Uninstaller:
         with told_clearly():
             before = self._events(stack_id, since=None)
             newest = before[-1]["EventId"] if before else None
-            if before and (last := _step(before[-1], stack_id)).status == "DELETE_COMPLETE":
+            if before and (last := _step(before[-1], stack_id)).status == _DELETED:
                 yield last
                 return
             try:
@@ -274,7 +299,8 @@ class Uninstaller:
             _unless_gone(self._removal(part))
         except ClientError as error:
             clear = told(error)
-            return str(clear) if isinstance(clear, SetupError) else _message(error)
+            names_it = error.response["Error"]["Code"] == _IN_THE_WAY
+            return _message(error) if names_it or not isinstance(clear, SetupError) else str(clear)
         except BotoCoreError as error:
             return str(told(error))
         return None
@@ -289,6 +315,25 @@ class Uninstaller:
             SecretId=part.id,
             ForceDeleteWithoutRecovery=True,  # else a new shop could not have its name for a while
         )
+
+
+def _ids(resources: list[dict[str, Any]], logical_id: str) -> list[str]:
+    return [
+        str(each["PhysicalResourceId"])
+        for each in resources
+        if each["LogicalResourceId"] == logical_id and each.get("PhysicalResourceId")
+    ]
+
+
+def _is_ledger(table: Mapping[str, Any]) -> bool:
+    """Another program's table may have a name like ours, but not this key and this index."""
+    indexes = {index["IndexName"] for index in table.get("GlobalSecondaryIndexes", ())}
+    hash_keys = [key["AttributeName"] for key in table["KeySchema"] if key["KeyType"] == "HASH"]
+    return hash_keys == ["id"] and ledger_items.DEAD in indexes
+
+
+def _queue_name(url: str) -> str:
+    return url.rsplit("/", 1)[1]
 
 
 def _unless_gone(call: Callable[[], _Value]) -> _Value | None:

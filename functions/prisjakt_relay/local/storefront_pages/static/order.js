@@ -2,7 +2,7 @@
 // How far an order has come: each webhook and its answer, then what Prisjakt holds.
 {
   const steps = document.getElementById('steps');
-  const { state, elsewhere, carries } = steps.dataset;
+  const { state, elsewhere, carries, explain } = steps.dataset;
   const first = steps.firstElementChild;
   const began = Date.now();
   let last = '';
@@ -37,6 +37,7 @@
       step('done', 'Prisjakt has it', `${event_name} of ${amount} ${currency}, ${items} item${items === 1 ? '' : 's'}${changed}${said}`);
     } else if (isQueued && elsewhere && order.said) step({ reported: 'done', corrected: 'done', waiting: 'waits' }[order.said] ?? 'ignored', 'Sender', `${order.said}, at ${elsewhere}`);
     else if (isQueued && order.said === 'nothing_to_report') step('ignored', 'Prisjakt', 'learns nothing: the order was void before it was reported');
+    else if (isQueued && order.said === 'dead') step('bad', 'Prisjakt', `dead: see ${explain}`);
     else if (isQueued) step('waits', 'Prisjakt', `the order waits in the queue for the sender${said}`);
     else if (order.sent.every((sent) => sent.status)) step('ignored', 'Prisjakt', carries ? 'learns nothing yet' : 'learns nothing of this order');
   };

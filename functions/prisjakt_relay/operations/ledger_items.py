@@ -1,0 +1,58 @@
+"""The ledger's items as its indexes list them, a page in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any, Final
+
+from prisjakt_relay.conversion import PURCHASE, TEST_PURCHASE
+from prisjakt_relay.ledger import Record, key, shop_day
+from prisjakt_relay.operations.stack import Stack, told_clearly
+from prisjakt_relay.tables import plain_item
+
+BY_DAY: Final = "orders-by-day"
+DEAD: Final = "dead-orders"
+DAYS_KEPT: Final = 242  # 60 days old when it came, kept dead for 180; today and tomorrow
+
+
+def pages(stack: Stack, operation: str, question: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every answer to a `Query` or `Scan` of the ledger's table."""
+    parameters = {"TableName": stack.outputs["LedgerTable"], **question}
+    while True:
+        with told_clearly():
+            page = stack.dynamodb.call(operation, parameters)
+        yield page
+        if not (last := page.get("LastEvaluatedKey")):
+            return
+        parameters["ExclusiveStartKey"] = last
+
+
+def items(stack: Stack, operation: str, question: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What is on those pages."""
+    for page in pages(stack, operation, question):
+        yield from map(plain_item, page["Items"])
+
+
+def of_day(
+    stack: Stack, shop: str, day: date, *, reference: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """The orders that a shop took on a day in UTC, newest first; only those of the reference."""
+    values = {":day": {"S": shop_day(shop, day.isoformat())}}
+    question: dict[str, Any] = {
+        "IndexName": BY_DAY,
+        "KeyConditionExpression": "shop_day = :day",
+        "ExpressionAttributeValues": values,
+        "ScanIndexForward": False,
+    }
+    if reference is not None:
+        question["FilterExpression"] = "external_id = :reference"
+        values[":reference"] = {"S": reference}
+    return items(stack, "Query", question)
+
+
+def known_records(stack: Stack, shop: str, order_id: str) -> tuple[Record, ...]:
+    """What the ledger has of an order id, dead or not: a purchase, a test purchase, or both."""
+    with told_clearly():
+        both = [stack.ledger.get(key(shop, order_id, name)) for name in (PURCHASE, TEST_PURCHASE)]
+    return tuple(record for record in both if record is not None)
