@@ -167,6 +167,7 @@ def test_the_stack_and_the_shop_are_told_line_by_line(local_system: LocalSystem)
 def test_what_is_to_be_copied_is_never_broken(
     width: int, local_system: LocalSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert local_system.address
     command = "prisjakt-relay shop set my-shop --prisjakt-client-id ID --prisjakt-client-secret -"
     address = "https://a1b2c3d4e5.execute-api.eu-north-1.amazonaws.com/webhooks/shopify/my-shop"
     remedy = f"get them in Business Center, then `{command}`; or look at the webhook to {address}"
