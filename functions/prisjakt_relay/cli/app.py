@@ -36,15 +36,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-check.add_commands(app)
-dead.add_commands(app)
-local.add_commands(app)
-order.add_commands(app)
-prisjakt.add_commands(app)
-report.add_commands(app)
-shop.add_commands(app)
-snippet.add_commands(app)
-uninstall.add_commands(app)
+for commands in (snippet, shop, check, order, report, dead, prisjakt, local, uninstall):
+    commands.add_commands(app)
+
+_PANELS = {
+    "Set a shop up": ("snippet", "shop"),
+    "See that it works": ("test", "doctor"),
+    "Understand": ("order", "report"),
+    "Repair": ("dead",),
+    "What Prisjakt holds": ("prisjakt",),
+    "On this machine, and the end": ("local", "demo", "uninstall"),
+}
+_panel_of = {name: panel for panel, names in _PANELS.items() for name in names}
+_registered: list[Any] = [*app.registered_commands, *app.registered_groups]
+for each in _registered:
+    each.rich_help_panel = _panel_of[each.name or each.callback.__name__]
 
 
 def _print_version(wanted: bool) -> None:

@@ -57,7 +57,6 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
 
 def add_commands(app: typer.Typer) -> None:
     group = typer.Typer(
-        name="dead",
         help="Orders that will not be reported without help: see why, try again, give up.",
         no_args_is_help=True,
     )
@@ -65,7 +64,7 @@ def add_commands(app: typer.Typer) -> None:
     group.command()(show)
     group.command()(resend)
     group.command()(drop)
-    app.add_typer(group)
+    app.add_typer(group, name="dead")
 
 
 @on_stack
