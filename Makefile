@@ -30,7 +30,7 @@ local: setup ## Run the whole system on this machine until Ctrl-C.
 	@$(BIN)/prisjakt-relay local
 
 test: setup ## Run the tests, with coverage of everything that is deployed.
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest --cov --cov-report=term --numprocesses 3 --dist loadfile
 
 simulate: setup ## Run SEEDS=1000 worlds of failures, or the one of SEED=x; with BUG=name to see it found.
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(if $(BUG),--bug $(BUG))

@@ -384,4 +384,4 @@ def test_memory_does_not_grow_with_the_number_of_orders() -> None:
             sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
 
-    assert sizes[1] - sizes[0] < 20_000  # four bytes for each order would be as much
+    assert sizes[1] - sizes[0] < 60_000  # twelve bytes for each order would be as much

@@ -20,7 +20,15 @@ CLICK = "239cd31f-9d43-4cb4-b8dc-2057fe18c289_1b05fa7f1c34d125"
 
 Reader = Callable[[dict[str, Any], str], Any]
 
-ABSENT = object()
+
+class Absent:
+    """Stands for a member that is not there; its name is the same in every process."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = Absent()
 
 MOST = Decimal(10) ** 12
 
