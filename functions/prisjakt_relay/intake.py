@@ -83,6 +83,11 @@ def decide(
         return Decision(order_id=order_id, reason=Reason.UNREADABLE, problem=str(error))
 
 
+def is_excluded(source: str, shop: Shop) -> bool:
+    """Whether the shop reports nothing of this source: a till, a subscription."""
+    return any(fnmatchcase(source, pattern) for pattern in shop.excluded_sources)
+
+
 def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(constant)  # NaN and the infinities, which are not JSON
 
@@ -109,8 +114,7 @@ def _order_id_if_any(platform: Platform, document: Document) -> str | None:
 def _conversion(
     platform: Platform, name: str, shop: Shop, document: Document, order_id: str, now: datetime
 ) -> Conversion:
-    source = platform.source(document)
-    if any(fnmatchcase(source, pattern) for pattern in shop.excluded_sources):
+    if is_excluded(platform.source(document), shop):
         raise _Ignored(Reason.SOURCE)
     click_id = _click_id(platform, shop, document)
 

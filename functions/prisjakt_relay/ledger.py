@@ -252,12 +252,9 @@ def _next_step(
     if record.settled is not None:  # it has changed since: a fresh start
         record = replace(record, tries=0, refusals=0, trying_since=None, alone=False)
     leased = replace(
-        record,
+        _alive(record),
         status=Status.WAITING,
         settled=None,
-        death=None,
-        dead_since=None,
-        dropped_at=None,
         token=token,
         leased_until=now + lease,
         not_before=None,
@@ -289,25 +286,12 @@ def needs_proof(record: Record, now: datetime) -> bool:
 
 def _back_to_reported(record: Record) -> Record:
     """An order that was changed and changed back is no longer outstanding."""
-    return replace(
-        record,
-        status=Status.REPORTED,
-        settled=record.reported,
-        alone=False,
-        death=None,
-        dead_since=None,
-    )
+    return replace(_alive(record), status=Status.REPORTED, settled=record.reported, alone=False)
 
 
 def reported(record: Record, sent: Facts, *, certain: bool) -> Record:
     return replace(
-        _released(record),
-        status=Status.REPORTED,
-        settled=sent,
-        reported=sent,
-        certain=certain,
-        death=None,
-        dead_since=None,
+        _alive(record), status=Status.REPORTED, settled=sent, reported=sent, certain=certain
     )
 
 
@@ -318,9 +302,7 @@ def already_at_prisjakt(record: Record, sent: Facts) -> Record:
 
 
 def not_correctable(record: Record, sent: Facts) -> Record:
-    return replace(
-        _released(record), status=Status.NOT_CORRECTABLE, settled=sent, death=None, dead_since=None
-    )
+    return replace(_alive(record), status=Status.NOT_CORRECTABLE, settled=sent)
 
 
 def correction_refused(record: Record, sent: Facts, answer: Problem) -> Record:
@@ -331,16 +313,13 @@ def correction_refused(record: Record, sent: Facts, answer: Problem) -> Record:
 def nothing_to_report(record: Record, sent: Facts) -> Record:
     """Void, and not at Prisjakt: should it come back to life, it is as if it had never been."""
     return replace(
-        _released(record),
+        _alive(record),
         status=Status.NOTHING_TO_REPORT,
         settled=sent,
         uncertain=False,
         certain=True,
         first_try_at=None,
         trying_since=None,
-        death=None,
-        dead_since=None,
-        dropped_at=None,
     )
 
 
@@ -367,11 +346,10 @@ def failed(
 
 def dead(record: Record, sent: Facts, death: DeathReason, answer: Problem, now: datetime) -> Record:
     return replace(
-        _released(record),
+        _alive(record),
         status=Status.DEAD,
         death=death,
         dead_since=now,
-        dropped_at=None,
         settled=sent,
         answer=answer,
     )
@@ -422,6 +400,11 @@ def untouched(record: Record, *, not_before: datetime | None = None, alone: bool
 
 def _released(record: Record) -> Record:
     return replace(record, token=None, leased_until=None)
+
+
+def _alive(record: Record) -> Record:
+    """Nobody works on it, and what it may have died of is over."""
+    return replace(_released(record), death=None, dead_since=None, dropped_at=None)
 
 
 Condition = tuple[str, str, str | int]
@@ -516,7 +499,7 @@ class Ledger:
 
     def note_success(self, shop: str, now: datetime, *, correction: bool) -> None:
         """Only ever moves forward."""
-        name, moment = _SUCCESSES[correction], str(_text(now))
+        name, moment = _SUCCESSES[correction], moment_text(now)
         self._store.update(
             f"shop#{shop}",
             {name: moment, "expires_at": _seconds(now + KEPT)},
@@ -684,8 +667,13 @@ def _answer_item(answer: Problem) -> dict[str, Any]:
     return {name: value for name, value in item.items() if value}
 
 
+def moment_text(moment: datetime) -> str:
+    """A moment as items hold it: the later one is the greater text."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
 def _text(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds") if moment else None
+    return moment_text(moment) if moment else None
 
 
 def _moment(text: str | None) -> datetime | None:

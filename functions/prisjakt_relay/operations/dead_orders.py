@@ -248,7 +248,7 @@ def _of_shop(stack: Stack, shop: str, chosen: Selection) -> Iterator[Record]:
     condition = "dead_shop = :shop"
     if chosen.since is not None:
         condition += " AND dead_since >= :since"
-        values[":since"] = {"S": _text(chosen.since)}
+        values[":since"] = {"S": ledger.moment_text(chosen.since)}
     question = {
         "IndexName": ledger_items.DEAD,
         "KeyConditionExpression": condition,
@@ -258,10 +258,6 @@ def _of_shop(stack: Stack, shop: str, chosen: Selection) -> Iterator[Record]:
     }
     found = ledger_items.items(stack, "Query", question)
     return filter(chosen.takes, map(ledger.from_item, found))
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 # The queue DeadLetters

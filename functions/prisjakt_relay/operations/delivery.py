@@ -34,6 +34,7 @@ class Refused:
     found: str
     remedy: str
     seconds: float | None = None
+    status: int | None = None
 
 
 def send(
@@ -54,7 +55,8 @@ def send(
     said = _document(reply.body)
     if reply.status == 200 and "outcome" in said:
         return Taken(str(said["outcome"]), str(said.get("reason", "")), reply.seconds)
-    return Refused(*_told(stack, name, shop, reply, str(said.get("title", ""))), reply.seconds)
+    found, remedy = _told(stack, name, shop, reply, str(said.get("title", "")))
+    return Refused(found, remedy, reply.seconds, reply.status)
 
 
 def _document(body: bytes) -> dict[str, Any]:

@@ -26,12 +26,12 @@ from prisjakt_relay.operations.threads import threads
 from prisjakt_relay.outcomes import Outcome, Reason, Received
 from prisjakt_relay.prisjakt.client import PrisjaktClient
 from prisjakt_relay.prisjakt.models import Event
+from prisjakt_relay.sender.sending import events_near
 from prisjakt_relay.shop import Shop
 
 MOST_REFUSED: Final = 10_000  # deliveries; more need no exact figure
 _DAYS_AT_ONCE: Final = 8
 _AHEAD: Final = timedelta(minutes=1)  # of this machine's clock
-_NEARBY: Final = timedelta(hours=1)  # within which Prisjakt's time of an event is of ours
 _REFUSED: Final = (Received.UNSIGNED, Received.UNKNOWN, Received.UNAVAILABLE)
 SENDER: Final = "sender"
 
@@ -242,4 +242,4 @@ def _holding(stack: Stack, name: str, shop: Shop, records: tuple[Record, ...]) -
 def _events(stack: Stack, client: PrisjaktClient, name: str, record: Record) -> Iterable[Event]:
     moment = datetime.fromisoformat(record.event_time)
     with prisjakt_access.told_by_prisjakt(stack, name, f"pixel {record.pixel_id}"):
-        return list(client.events(record.pixel_id, moment - _NEARBY, moment + _NEARBY))
+        return list(events_near(client, record.pixel_id, moment))

@@ -43,6 +43,7 @@ _PROBES: Final = {
     "woocommerce": {"x-wc-webhook-topic": "prisjakt-relay.doctor"},
 }
 _WITHOUT_ORDER: Final = (Reason.PING, Reason.TEST_DELIVERY)
+_UNSIGNED: Final = 401
 _DAY: Final = timedelta(days=1)
 _LINES: Final = 1_000
 
@@ -121,7 +122,7 @@ def signatures(stack: Stack, name: str, shop: Shop) -> list[Finding]:
         answer = send(stack, name, shop, secret, _PROBES[shop.platform], body)
         if isinstance(answer, Refused):
             findings.append(Finding(title, False, answer.found, answer.remedy))
-            if not answer.found.startswith("401"):
+            if answer.status != _UNSIGNED:
                 break  # it would be the same again
         elif answer.outcome != Received.IGNORED or answer.reason not in (Reason.TOPIC, Reason.OFF):
             findings.append(
@@ -148,27 +149,32 @@ def prisjakt(stack: Stack, name: str, shop: Shop) -> list[Finding]:
             )
         ]
     client = prisjakt_access.client(stack, name, shop)
-    credentials = _credentials(stack, client, name, shop)
-    if credentials.right is False and ROLE not in credentials.found:
+    credentials, are_refused = _credentials(stack, client, name, shop)
+    if are_refused:
         return [credentials]
     return [credentials, _pixel(stack, client, name, shop)]
 
 
-def _credentials(stack: Stack, client: PrisjaktClient, name: str, shop: Shop) -> Finding:
+def _credentials(
+    stack: Stack, client: PrisjaktClient, name: str, shop: Shop
+) -> tuple[Finding, bool]:
+    """The finding, and whether Prisjakt refuses them, so that asking for more is no use."""
     title, client_id = "Prisjakt credentials", shop.prisjakt_client_id or ""
     try:
         roles = client.client(client_id).roles
     except (PrisjaktError, HeldError) as error:
-        return _not_answered(stack, title, error, name, f"client {client_id}")
+        finding = _not_answered(stack, title, error, name, f"client {client_id}")
+        return finding, finding.right is False
     has = ", ".join(roles) or "none"
     if ROLE in roles:
-        return Finding(title, True, f"{client_id}, roles: {has}")
-    return Finding(
+        return Finding(title, True, f"{client_id}, roles: {has}"), False
+    lacking = Finding(
         title,
         False,
         f"{client_id} lacks the role {ROLE} (roles: {has})",
         "ask Prisjakt for a client with that role, or make one in Business Center, Integrations",
     )
+    return lacking, False
 
 
 def _pixel(stack: Stack, client: PrisjaktClient, name: str, shop: Shop) -> Finding:

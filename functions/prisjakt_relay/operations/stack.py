@@ -110,6 +110,11 @@ class Stack:
         """The senders' own: a tool's requests to Prisjakt count like theirs."""
         return RateLimit(self.store, int(self.parameters["HourlyAllowance"]))
 
+    @cached_property
+    def resources(self) -> list[dict[str, Any]]:
+        """What CloudFormation keeps of each resource, asked for once."""
+        return resources_of(self.client("cloudformation"), self.name)
+
     def webhook(self, platform: str, shop: str) -> str:
         """Where that shop's webhooks go."""
         return f"{self.webhook_address}/{platform}/{shop}"
@@ -211,6 +216,14 @@ def _stack(
         endpoint=endpoint,
         local_port=local_port,
     )
+
+
+def resources_of(cloudformation: Any, name: str) -> list[dict[str, Any]]:
+    """The summaries of a stack's resources."""
+    pages = cloudformation.get_paginator("list_stack_resources")
+    return [
+        each for page in pages.paginate(StackName=name) for each in page["StackResourceSummaries"]
+    ]
 
 
 def connect(session: boto3.Session, service: str, endpoint: str | None = None) -> Any:

@@ -240,12 +240,10 @@ def _shared(stack: Stack, names: list[str]) -> Finding:
 
 def _resources(stack: Stack) -> dict[str, dict[str, str]]:
     """Type and physical id, by logical id."""
-    pages = stack.client("cloudformation").get_paginator("list_stack_resources")
     return {
         resource["LogicalResourceId"]: {
             "type": resource["ResourceType"],
             "id": resource.get("PhysicalResourceId", ""),
         }
-        for page in pages.paginate(StackName=stack.name)
-        for resource in page["StackResourceSummaries"]
+        for resource in stack.resources
     }

@@ -13,13 +13,12 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from prisjakt_relay import ledger
 from prisjakt_relay.conversion import TEST_PURCHASE, Conversion
 from prisjakt_relay.errors import HeldError, PrisjaktError, RelayError, StorageError
-from prisjakt_relay.intake import decide
+from prisjakt_relay.intake import decide, is_excluded
 from prisjakt_relay.ledger import Record, Status
 from prisjakt_relay.local import deliveries
 from prisjakt_relay.operations import logs, prisjakt_access, shops
@@ -30,6 +29,7 @@ from prisjakt_relay.operations.finding import money
 from prisjakt_relay.operations.stack import Stack, clock, told_clearly
 from prisjakt_relay.outcomes import Reason, Received
 from prisjakt_relay.platforms import PLATFORMS
+from prisjakt_relay.sender.sending import events_near
 from prisjakt_relay.shop import Shop
 
 _POLL_SECONDS: Final = 0.3
@@ -92,11 +92,7 @@ def sample(shop: Shop, now: datetime) -> Sample:
 
 
 def _source(shop: Shop) -> str:
-    allowed = (
-        source
-        for source in _SOURCES
-        if not any(fnmatchcase(source, pattern) for pattern in shop.excluded_sources)
-    )
+    allowed = (source for source in _SOURCES if not is_excluded(source, shop))
     return next(allowed, _SOURCES[0])
 
 
@@ -341,12 +337,11 @@ def _read_back(stack: Stack, name: str, shop: Shop, conversion: Conversion) -> S
             remedy=look,
         )
     began = time.monotonic()
-    moment, hour = conversion.event_time, timedelta(hours=1)
     try:
         client = prisjakt_access.client(stack, name, shop)
         while True:
-            events = client.events(
-                shop.pixel_id, moment - hour, moment + hour, event_name=TEST_PURCHASE
+            events = events_near(
+                client, shop.pixel_id, conversion.event_time, event_name=TEST_PURCHASE
             )
             shown = any(event.external_event_id == conversion.order_reference for event in events)
             seconds = time.monotonic() - began

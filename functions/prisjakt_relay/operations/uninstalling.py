@@ -21,7 +21,13 @@ from prisjakt_relay.errors import SetupError, StorageError
 from prisjakt_relay.operations import ledger_items, queue_messages
 from prisjakt_relay.operations.aws_errors import told
 from prisjakt_relay.operations.shop_documents import DESCRIPTION
-from prisjakt_relay.operations.stack import clock, connect, session_of, told_clearly
+from prisjakt_relay.operations.stack import (
+    clock,
+    connect,
+    resources_of,
+    session_of,
+    told_clearly,
+)
 
 RETAINED: Final = ("Ledger", "DeadLetters")  # the template's `DeletionPolicy: Retain`
 
@@ -109,7 +115,7 @@ class Uninstaller:
         """Everything there is. Raises `SetupError` if that is nothing, or not a relay's."""
         with told_clearly():
             stack = self._living()
-            resources = self._resources() if stack else []
+            resources = resources_of(self._cloudformation, self.name) if stack else []
             tables = list(self._tables(resources))
             ours = bool(stack or tables)  # else what has its name may be anybody's
             found = Inventory(
@@ -164,14 +170,6 @@ class Uninstaller:
                 f"{name}` ends that"
             )
         return dict(stack)
-
-    def _resources(self) -> list[dict[str, Any]]:
-        pages = self._cloudformation.get_paginator("list_stack_resources")
-        return [
-            each
-            for page in pages.paginate(StackName=self.name)
-            for each in page["StackResourceSummaries"]
-        ]
 
     def _waiting(self, resources: list[dict[str, Any]]) -> int:
         """How many orders are in the queue, those being worked on included."""

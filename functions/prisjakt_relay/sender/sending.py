@@ -29,7 +29,7 @@ from prisjakt_relay.ledger import Change, Ledger, Record
 from prisjakt_relay.outcomes import DeathReason, Outcome
 from prisjakt_relay.prisjakt.auth import Credentials, HeaderPair, OAuth
 from prisjakt_relay.prisjakt.client import PrisjaktClient
-from prisjakt_relay.prisjakt.models import PurchaseEvent
+from prisjakt_relay.prisjakt.models import Event, PurchaseEvent
 from prisjakt_relay.queues import LONGEST_WAIT as LONGEST_HIDDEN
 from prisjakt_relay.queues import ConversionQueue, Message
 from prisjakt_relay.rate_limit import RateLimit
@@ -536,13 +536,20 @@ def _event(record: Record) -> PurchaseEvent:
     )
 
 
+def events_near(
+    client: PrisjaktClient, pixel_id: str, moment: datetime, *, event_name: str | None = None
+) -> Iterator[Event]:
+    """What Prisjakt holds of about the time of an order."""
+    return client.events(pixel_id, moment - NEARBY, moment + NEARBY, event_name=event_name)
+
+
 def shows(client: PrisjaktClient, record: Record) -> bool:
     """Whether Prisjakt holds the event: same reference, same click, about the same time."""
     moment = datetime.fromisoformat(record.event_time)
     click_id = record.click_id.partition("_")[0].lower()
     return any(
         event.external_event_id == record.external_id and event.click_id.lower() == click_id
-        for event in client.events(record.pixel_id, moment - NEARBY, moment + NEARBY)
+        for event in events_near(client, record.pixel_id, moment)
     )
 
 
