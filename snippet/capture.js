@@ -28,7 +28,6 @@
     /^(?:h.*[?&#]|.*; )pjclid=([\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}(_[\da-z]{16})?)(?=; |[&#]|$)/i.exec(
       text,
     )?.[1] ?? '';
-  let read = () => find('; ' + document.cookie);
 
   /** Brings address, consent, cookie and form fields into agreement. Returns the id that may be used, or ''. */
   let look = (event) => {
@@ -38,7 +37,7 @@
       let consent =
         word ?? window.Shopify?.customerPrivacy?.marketingAllowed?.() ?? window.wp_has_consent?.('marketing');
       let landed = find(location.href);
-      let stored = read();
+      let stored = find('; ' + document.cookie);
       if (kept != stored) {
         // The first look, or another page has changed it: a tab, or one before this came back from the browser's cache.
         id = kept = stored;
@@ -63,26 +62,30 @@
       for (let input of document.getElementsByName('pjclid')) input.value = value;
       if (told != (told = consent + id)) {
         // With consent also once a page view without any change: Safari forgets after 7 days what a script has stored.
-        // A cookie without a time is the server's, which lasts longer; it is left alone.
-        if (value != stored || (consent && at))
-          // Domain by domain, the widest first, the host by itself last: erase, and set unless a wider one has stuck.
-          // Not the top-level domain, which no browser takes, and Firefox would complain.
+        // A cookie without a time is the server's, which lasts longer; it is left alone. So is what stands beside an id
+        // that has vanished: whoever erased it has erased that too, and one that was only out of sight comes back.
+        if (value != stored || (value && consent && at))
+          // Domain by domain, the widest first, the host by itself last: set, or erase if a wider one has stuck. The time
+          // tells, erased first so that it is not a narrower one's. Never the id itself where it is to live: WebKit tells
+          // the page of each change again, a while later and one by one, and between an erasure and what was set after it
+          // there would be no id. Not the top-level domain, which no browser takes, and Firefox would complain.
           ('.' + location.hostname).split('.').reduceRight((rest, label) => {
             let domain = label && label + '.' + rest;
-            for (let end of [0, value && at + 2592e6])
-              if (!end || read() != id)
-                for (let pair of ['=' + id, '_at=' + at])
-                  document.cookie =
-                    'pjclid' +
-                    pair +
-                    ';domain=' +
-                    domain +
-                    ';samesite=lax;path=/;expires=' +
-                    new Date(+end).toGMTString() +
-                    (location.protocol == 'https:' ? ';secure' : '');
+            let end = 0;
+            for (let pair of ['_at=' + at, '=' + id, '_at=' + at]) {
+              document.cookie =
+                'pjclid' +
+                pair +
+                ';domain=' +
+                domain +
+                ';samesite=lax;path=/;expires=' +
+                new Date(+end).toGMTString() +
+                (location.protocol == 'https:' ? ';secure' : '');
+              end = value && !document.cookie.includes('pjclid_at=' + at) && at + 2592e6;
+            }
             return domain;
           });
-        kept = read();
+        kept = find('; ' + document.cookie);
         let change = value != stored ? (value ? 'captured' : 'cleared') : id != value && 'waiting';
         if (change) document.dispatchEvent(new Event('pjclid:' + change, { bubbles: true }));
       }

@@ -39,6 +39,7 @@ def test_a_stale_cookie_is_replaced_wherever_it_was_set(visitor: Visitor, scope:
 
     assert visitor.stored == cookies_of(CLICK, at)
     assert visitor.id == CLICK
+    assert {cookie.domain for cookie in visitor.jar.values()} == {f".{visitor.host()}"}
 
 
 def test_a_stale_cookie_of_the_bare_host_goes_too(visitor: Visitor) -> None:
