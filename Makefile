@@ -8,7 +8,7 @@ SAM := SAM_CLI_TELEMETRY=0 $(BIN)/uv tool run --python $(BIN)/python --from aws-
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test simulate check snippet test-snippet sizes load build test-artifacts test-wheel validate bench bench-orders picture lock hooks deploy clean
+.PHONY: help setup demo local test simulate check snippet test-snippet sizes load build test-artifacts test-wheel validate bench bench-orders bench-reconcile picture lock hooks deploy clean
 
 help: ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -81,6 +81,9 @@ bench: setup ## Measure the receiver's start beside a textbook receiver's.
 bench-orders: setup ## Time `report` and `dead list` over 100,000 orders. Needs Linux.
 	$(BIN)/python -m tests.benchmark.many_orders
 
+bench-reconcile: setup ## Time `reconcile` and `backfill` over 10,000 orders of each platform. Needs Linux.
+	$(BIN)/python -m tests.benchmark.many_shop_orders
+
 picture: setup ## Draw the README's pictures anew. Needs Chromium.
 	@$(BIN)/python -m prisjakt_relay.local.picture
 	@$(BIN)/python -m tests.browser.picture
@@ -89,6 +92,7 @@ lock: setup ## Lock the newest versions that are at least a week old.
 	$(COMPILE) pyproject.toml --extra local --group pyproject.toml:dev --output-file requirements/dev.txt --upgrade
 	$(COMPILE) --group pyproject.toml:receiver --constraint requirements/dev.txt --output-file requirements/receiver.txt --upgrade
 	$(COMPILE) --group pyproject.toml:sender --constraint requirements/dev.txt --output-file requirements/sender.txt --upgrade
+	$(COMPILE) --group pyproject.toml:reconciler --constraint requirements/dev.txt --output-file requirements/reconciler.txt --upgrade
 
 hooks: setup ## Run `make check` before every commit.
 	$(BIN)/pre-commit install

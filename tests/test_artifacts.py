@@ -23,6 +23,7 @@ RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", 
 HANDLERS = {
     "ReceiverFunction": "prisjakt_relay.receiver.app",
     "SenderFunction": "prisjakt_relay.sender.app",
+    "ReconcilerFunction": "prisjakt_relay.reconciler.app",
 }
 
 ENVIRONMENT = {
@@ -37,11 +38,12 @@ ENVIRONMENT = {
     "QUEUE_URL": "https://queue.example.test/queue",
     "STACK_NAME": "test",
     "TABLE_NAME": "table",
+    "WEBHOOK_ADDRESS": "https://relay.example.test/webhooks",
 }
 
 EM_AARCH64 = (183).to_bytes(2, "little")
 
-LIMIT_MB = {"ReceiverFunction": 12, "SenderFunction": 30}
+LIMIT_MB = {"ReceiverFunction": 12, "SenderFunction": 30, "ReconcilerFunction": 30}
 
 
 def built() -> dict[str, Path]:
@@ -114,7 +116,7 @@ def test_the_artifact_holds_nothing_but_code_and_its_bill_of_materials(
     artifact: tuple[str, Path],
 ) -> None:
     function, folder = artifact
-    part = {"ReceiverFunction": "receiver", "SenderFunction": "sender"}[function]
+    part = function.removesuffix("Function").lower()
     locked = (project.root() / "requirements" / f"{part}.txt").read_text()
     names = {line.split("==")[0] for line in locked.splitlines() if line[:1].isalpha()}
 

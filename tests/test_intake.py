@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from prisjakt_relay.conversion import AMOUNT_LIMIT, Conversion
 from prisjakt_relay.errors import UnreadableError
-from prisjakt_relay.intake import Decision, decide
+from prisjakt_relay.intake import Decision, assess, decide
 from prisjakt_relay.local.deliveries import RECORDED_UNTIL as NOW
 from prisjakt_relay.local.deliveries import load
 from prisjakt_relay.outcomes import Reason
@@ -1063,3 +1063,70 @@ def test_an_order_is_normalised_or_names_the_field_that_is_not_right(
     else:
         assert order.created_at.tzinfo is UTC
         assert order.net.is_finite()
+
+
+# An order that did not come by webhook
+
+
+def assessed(platform: str, changes: Mapping[str, Any], **choices: Any) -> Decision:
+    """What becomes of a paid order with other values in some fields, as the shop's API tells it."""
+    order = json.loads(json.dumps(order_of(platform) | dict(changes)), parse_float=Decimal)
+    return assess(PLATFORMS[platform], "demo", shop_of(platform, **choices), order, NOW)
+
+
+@on_both
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {},
+        {"mode": "test"},
+        {"mode": "off"},
+        {"report_when": "paid"},
+        {"amount": "goods_excl_tax"},
+        {"order_reference": "SE-{number}"},
+        {"excluded_sources": ["*"]},
+    ],
+)
+def test_an_order_is_judged_alike_however_it_comes(platform: str, choices: dict[str, Any]) -> None:
+    carried = carrying(platform, CLICK)
+
+    assert assessed(platform, carried, **choices) == decided(platform, carried, **choices)
+
+
+@on_both
+def test_what_is_said_of_a_delivery_is_not_asked_of_an_order(platform: str) -> None:
+    """An API has no topic and no signature, and is that of the shop."""
+    decision = assessed(platform, carrying(platform, CLICK), domain="elsewhere.example")
+
+    assert decision.conversion is not None
+    assert decided(platform, carrying(platform, CLICK), domain="elsewhere.example").reason
+
+
+@on_both
+def test_an_order_of_a_shop_that_is_off_is_named(platform: str) -> None:
+    order_id = str(order_of(platform)["id"])
+
+    assert assessed(platform, {}, mode="off") == Decision(order_id=order_id, reason=Reason.OFF)
+
+
+@on_both
+@pytest.mark.parametrize("mode", ["live", "off"])
+def test_an_order_without_an_id_is_unreadable_and_says_so(platform: str, mode: str) -> None:
+    decision = assessed(platform, {"id": None}, mode=mode)
+
+    assert (decision.order_id, decision.reason) == (None, Reason.UNREADABLE)
+    assert (decision.problem or "").startswith("id")
+
+
+@on_both
+@pytest.mark.parametrize(
+    "value", [None, True, -1, 1.5, "", "\ud800", [], {}, [None], {"a": [1]}, 10**400]
+)
+def test_no_value_of_an_order_breaks_anything(platform: str, value: Any) -> None:
+    order = order_of(platform) | carrying(platform, CLICK)
+    shop = shop_of(platform, landing_page_fallback=True)
+
+    for name in order:
+        spoilt = order | {name: value}
+        decision = assess(PLATFORMS[platform], "demo", shop, spoilt, NOW)
+        assert (decision.conversion is None) is not (decision.reason is None), name

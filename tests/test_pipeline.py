@@ -23,7 +23,12 @@ from botocore.exceptions import ClientError
 from prisjakt_relay.local import project
 from prisjakt_relay.local.deliveries import RECORDED_UNTIL, Delivery
 from prisjakt_relay.local.prisjakt_model import Answer, Call, Fault
+from prisjakt_relay.local.shop_system import ShopSystem
+from prisjakt_relay.local.shop_systems import Heard
 from prisjakt_relay.local.system import LocalSystem, sample_shops
+from prisjakt_relay.operations import webhooks
+from prisjakt_relay.operations.stack import Stack, find_local
+from prisjakt_relay.reconciler.progress import ProgressBook
 
 PORT = 18787
 SECONDS = 60.0
@@ -48,8 +53,10 @@ def pixels() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def system(lines: Lines, pixels: dict[str, str]) -> Iterator[LocalSystem]:
     shops: dict[str, Any] = sample_shops()
-    for name in ("away", "waiting", "changing", "spoilt"):
+    for name in ("away", "waiting", "changing", "spoilt", "lossy-shopify"):
         shops[name] = shops["demo-shopify"] | CREDENTIALS | {"pixel_id": str(uuid.uuid4())}
+    for name in ("lossy-woocommerce", "failing-woocommerce", "watched-woocommerce"):
+        shops[name] = shops["demo-woocommerce"] | CREDENTIALS | {"pixel_id": str(uuid.uuid4())}
     pixels.update({name: shop["pixel_id"] for name, shop in shops.items()})
     for fault in FAULTS:
         shops[f"fault-{fault}"] = shops["demo-shopify"] | {"pixel_id": str(uuid.uuid4())}
@@ -60,7 +67,17 @@ def system(lines: Lines, pixels: dict[str, str]) -> Iterator[LocalSystem]:
         enforce_iam=True,
         on_line=lambda line: lines.append(dict(line)),
     ) as running:
+        events = running.aws.client("events")
+        for rule in events.list_rules()["Rules"]:
+            events.disable_rule(Name=rule["Name"])  # the reconciler runs when a test says so
         yield running
+
+
+@pytest.fixture(scope="module")
+def relay(system: LocalSystem) -> Stack:
+    """The stack as the command line finds it."""
+    assert system.address.endswith(f":{PORT}")
+    return find_local(PORT)
 
 
 @pytest.fixture
@@ -591,10 +608,6 @@ def test_the_receivers_role_cannot_read_the_ledger_and_the_senders_cannot_write_
             TableName=system.outputs["LedgerTable"], Key={"id": {"S": "x"}}
         )
     with pytest.raises(ClientError, match="AccessDenied"):
-        assumed("ReceiverRole", "secretsmanager").get_secret_value(
-            SecretId="local/platform-api/demo-shopify"
-        )
-    with pytest.raises(ClientError, match="AccessDenied"):
         assumed("SenderRole", "secretsmanager").put_secret_value(
             SecretId="local/shops/demo-shopify", SecretString="{}"
         )
@@ -626,3 +639,180 @@ def test_messages_of_every_version_are_still_reported(system: LocalSystem) -> No
             MessageGroupId=message["shop"],
         )
         wait_for(lambda order_id=order_id: bool(held(system, order_id)), file.name)  # type: ignore[misc]
+
+
+SAMPLES = {"shopify": "shopify/orders-create-paid", "woocommerce": "woocommerce/made-purchase-paid"}
+TOPICS = {
+    "shopify": ("orders/create", "orders/updated"),
+    "woocommerce": ("order.created", "order.updated"),
+}
+
+
+def shop_system(system: LocalSystem, name: str) -> ShopSystem:
+    found = system.shop_systems.of(name)
+    assert found is not None
+    return found
+
+
+def bought(system: LocalSystem, name: str, samples: dict[str, Delivery]) -> str:
+    """A new order in a shop's system, which sends its webhooks as well as it can; its id."""
+    platform = name.rpartition("-")[2]
+    moment = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=3)
+    text = moment.isoformat(timespec="seconds")
+    changes = {"updated_at": f"{text}Z"} if platform == "shopify" else {"date_modified_gmt": text}
+    order_id, body = fresh(samples[SAMPLES[platform]], **changes)
+    shop_system(system, name).put(json.loads(body), *TOPICS[platform])
+    return order_id
+
+
+def reconciled(system: LocalSystem, lines: Lines, name: str) -> Lines:
+    """What the reconciler says of a shop in a run of its own."""
+    before = len(said(lines, name))
+    system.reconcile()
+    ends = ("reconciled", "reconcile_failed")
+    wait_for(
+        lambda: any(line["message"] in ends for line in said(lines, name)[before:]),
+        f"the run's last line about {name}",
+    )
+    return said(lines, name)[before:]
+
+
+def said(lines: Lines, name: str) -> Lines:
+    return [line for line in lines if (line["service"], line.get("shop")) == ("reconciler", name)]
+
+
+def of_event(run: Lines, message: str) -> Lines:
+    return [line for line in run if line["message"] == message]
+
+
+@pytest.mark.parametrize("name", ["lossy-shopify", "lossy-woocommerce"])
+def test_a_lost_delivery_is_found_and_sent_within_one_cycle_and_only_once(
+    name: str,
+    system: LocalSystem,
+    relay: Stack,
+    samples: dict[str, Delivery],
+    lines: Lines,
+    pixels: dict[str, str],
+) -> None:
+    ProgressBook(relay.store).switch(name, on=True)
+    arrived = bought(system, name, samples)
+    shop_system(system, name).deaf = True
+    lost = bought(system, name, samples)
+    wait_for(lambda: len(held(system, arrived)) == 1, "the order that was not lost")
+    assert held(system, lost) == []
+
+    first = reconciled(system, lines, name)
+    wait_for(lambda: len(held(system, lost)) == 1, "the lost order")
+    wait_for(lambda: queue_is_empty(system), "an empty queue")
+    second = reconciled(system, lines, name)
+
+    (found,) = of_event(first, "recovered")
+    assert (found["order_id"], found["standing"]) == (lost, "missed")
+    assert [of_event(run, "reconciled")[0]["recovered"] for run in (first, second)] == [1, 0]
+    assert [of_event(run, "reconciled")[0]["orders"] for run in (first, second)] == [2, 2]
+    assert of_event(first + second, "webhook_broken") == []
+    wait_for(lambda: queue_is_empty(system), "an empty queue")
+    events = at_pixel(system, pixels[name])
+    assert sorted(event.external_event_id for event in events) == sorted((arrived, lost))
+
+
+def test_a_webhook_that_seven_failures_disabled_is_told_of_and_repaired(
+    system: LocalSystem,
+    relay: Stack,
+    samples: dict[str, Delivery],
+    lines: Lines,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While the relay cannot be reached, WooCommerce gives up; in the end nothing is missing."""
+    name = "failing-woocommerce"
+    ProgressBook(relay.store).switch(name, on=True)
+    with monkeypatch.context() as away:
+        away.setattr(system.shop_systems, "deliver", lambda _: Heard(0, {}))
+        orders = [bought(system, name, samples) for _ in range(7)]
+    orders.append(bought(system, name, samples))
+    found = webhooks.of_shop(relay, name)
+    assert {each.state for each in found.findings()} == {"broken"}
+
+    first = reconciled(system, lines, name)
+    plan = webhooks.in_need(found.findings(), renew=False)
+    assert [each.topic for each in found.carry_out(plan)] == [each.topic for each in plan]
+    orders.append(bought(system, name, samples))
+    wait_for(lambda: all(held(system, each) for each in orders), "every order")
+    wait_for(lambda: queue_is_empty(system), "an empty queue")
+    second = reconciled(system, lines, name)
+
+    broken = of_event(first, "webhook_broken")
+    assert sorted(line["topic"] for line in broken) == ["order.created", "order.updated"]
+    assert {line["problem"] for line in broken} == {"is disabled"}
+    assert sorted(line["order_id"] for line in of_event(first, "recovered")) == sorted(orders[:8])
+    assert of_event(second, "webhook_broken") == of_event(second, "recovered") == []
+    assert [len(held(system, each)) for each in orders] == [1] * 9
+    received = [line for line in lines if line["service"] == "receiver"]
+    assert any(line.get("order_id") == orders[8] for line in received), "it came by webhook"
+
+
+def test_nothing_personal_and_no_secret_leaves_the_reconciler(
+    system: LocalSystem, relay: Stack, samples: dict[str, Delivery], lines: Lines
+) -> None:
+    name = "watched-woocommerce"
+    ProgressBook(relay.store).switch(name, on=True)
+    shop_system(system, name).deaf = True
+    lambdas, sqs = system.aws.client("lambda"), system.aws.client("sqs")
+    (mapping,) = lambdas.list_event_source_mappings()["EventSourceMappings"]
+    lambdas.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    try:
+        order_id = bought(system, name, samples)
+        kept = json.dumps(shop_system(system, name).orders)
+        assert any(marker in kept for marker in MARKERS)
+        run = reconciled(system, lines, name)
+        queue = sqs.receive_message(
+            QueueUrl=system.outputs["QueueUrl"], MaxNumberOfMessages=10, VisibilityTimeout=0
+        )
+    finally:
+        lambdas.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+    wait_for(lambda: len(held(system, order_id)) == 1, "the order reported")
+    table = system.aws.client("dynamodb").scan(TableName=system.outputs["LedgerTable"])
+
+    written = {"log": run, "queue": queue["Messages"], "table": table["Items"]}
+    secret = system.aws.client("secretsmanager").get_secret_value(
+        SecretId=f"local/platform-api/{name}"
+    )
+    access = json.loads(secret["SecretString"])
+    for where, content in written.items():
+        text = json.dumps(content, default=str)
+        assert order_id in text, where
+        for private in (*MARKERS, access["consumer_key"], access["consumer_secret"]):
+            assert private not in text, where
+    assert "_1b05fa7f1c34d125" not in json.dumps(run), "no click id in a log"
+
+
+def test_no_role_but_the_reconcilers_may_read_how_to_get_into_a_shops_system(
+    system: LocalSystem,
+) -> None:
+    roles = {
+        role["RoleName"].split("-")[1]: role["Arn"]
+        for role in system.aws.client("iam").list_roles()["Roles"]
+    }
+
+    def read_as(role: str) -> Any:
+        credentials = system.aws.client("sts").assume_role(
+            RoleArn=roles[role], RoleSessionName="test"
+        )["Credentials"]
+        return system.aws.client("secretsmanager", credentials).get_secret_value(
+            SecretId="local/platform-api/demo-shopify"
+        )
+
+    for role in ("ReceiverRole", "SenderRole"):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            read_as(role)
+    assert "client_id" in json.loads(read_as("ReconcilerRole")["SecretString"])
+
+
+def test_the_schedule_starts_the_reconciler(system: LocalSystem) -> None:
+    """Every hour, here a hundred times as often, but for ministack's shortest interval."""
+    events = system.aws.client("events")
+    (rule,) = events.list_rules()["Rules"]
+    (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+
+    assert rule["ScheduleExpression"] == "rate(1 minute)"
+    assert "ReconcilerFunction" in target["Arn"]

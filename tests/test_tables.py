@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import urllib3
@@ -19,7 +19,7 @@ from prisjakt_relay.errors import AwsError, Problem, StorageError
 from prisjakt_relay.ledger import Ledger, Record, dead, reported, to_item
 from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.outcomes import DeathReason
-from prisjakt_relay.tables import BUDGET, DynamoStore
+from prisjakt_relay.tables import BUDGET, MOST_AT_ONCE, UNPROCESSED_PAUSE, DynamoStore
 
 
 @pytest.fixture
@@ -253,6 +253,101 @@ def test_many_changes_at_once_are_all_made(
         assert store.get(KEY) == {"id": KEY, "a": 80, "b": 1}
 
 
+# Many items at once
+
+
+def keys_of(number: int) -> list[str]:
+    return [f"order#alfa#{1001 + n}#purchase" for n in range(number)]
+
+
+class Batches:
+    """Stands in for DynamoDB: of each batch it does as many keys as `does` says next, or all."""
+
+    def __init__(self, does: Iterable[int] = ()) -> None:
+        self.asked: list[list[str]] = []
+        self._does = iter(does)
+
+    def call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        assert operation == "BatchGetItem"
+        ((table, request),) = parameters["RequestItems"].items()
+        assert request["ConsistentRead"] is True
+        keys = [each["id"]["S"] for each in request["Keys"]]
+        self.asked.append(keys)
+        done = next(self._does, len(keys))
+        left = [{"id": {"S": each}} for each in keys[done:]]
+        answer: dict[str, Any] = {
+            "Responses": {table: [{"id": {"S": each}} for each in keys[:done]]} if done else {}
+        }
+        return answer | {"UnprocessedKeys": {table: {"Keys": left}} if left else {}}
+
+
+def batch_store(batches: Batches, clock: Clock) -> DynamoStore:
+    return DynamoStore(cast("aws.Service", batches), "ledger", clock=clock, sleep=clock.advance)
+
+
+def test_many_items_are_read_at_once_as_far_as_they_are_there(store: DynamoStore) -> None:
+    """DynamoDB takes a hundred keys in one request, and none of them twice."""
+    keys = keys_of(230)
+    for key in keys[::50]:
+        store.put(item(note="Å") | {"id": key}, previous=None)
+
+    found = list(store.get_many([*keys, *keys[:10]]))
+
+    assert {each["id"] for each in found} == set(keys[::50])
+    assert len(found) == 5
+    assert {each["note"] for each in found} == {"Å"}
+    assert {type(each["version"]) for each in found} == {int}
+
+
+def test_no_keys_are_no_request(clock: Clock) -> None:
+    batches = Batches()
+
+    assert list(batch_store(batches, clock).get_many([])) == []
+    assert batches.asked == []
+
+
+def test_a_batch_is_of_a_hundred_keys(clock: Clock) -> None:
+    batches, keys = Batches(), keys_of(201)
+
+    found = list(batch_store(batches, clock).get_many(keys))
+
+    assert [each["id"] for each in found] == keys
+    assert [len(each) for each in batches.asked] == [MOST_AT_ONCE, MOST_AT_ONCE, 1]
+    assert clock.now == START
+
+
+def test_what_was_left_of_a_batch_is_asked_for_again_after_a_pause(clock: Clock) -> None:
+    batches, keys = Batches(does=[40, 0, 60]), keys_of(101)
+
+    found = list(batch_store(batches, clock).get_many(keys))
+
+    assert [each["id"] for each in found] == keys
+    assert batches.asked == [keys[:100], keys[40:], keys[40:], keys[100:]]
+    assert clock.now == START + timedelta(seconds=3 * UNPROCESSED_PAUSE)
+
+
+def test_a_table_that_does_nothing_of_a_batch_is_given_up(clock: Clock) -> None:
+    """Or the function would go on asking until its end."""
+    batches = Batches(does=[1, *[0] * 1000])
+
+    with pytest.raises(StorageError, match=r"^BatchGetItem: .* too busy$"):
+        list(batch_store(batches, clock).get_many(keys_of(3)))
+
+    assert BUDGET <= clock.now - START < BUDGET + timedelta(seconds=1)
+
+
+def test_a_table_that_does_a_little_at_a_time_is_not_given_up(clock: Clock) -> None:
+    """Nor is one whose reader takes its time with each item."""
+    batches, keys = Batches(does=[1, 0] * 4), keys_of(4)
+    found = []
+
+    for each in batch_store(batches, clock).get_many(keys):
+        found.append(each["id"])
+        clock.advance(10)
+
+    assert found == keys
+
+
 # A table that fails
 
 
@@ -265,6 +360,8 @@ def test_a_missing_table_is_a_storage_error(dynamodb: aws.Service, clock: Clock)
         store.put(item(), previous=None)
     with pytest.raises(StorageError, match="ResourceNotFoundException"):
         store.update("rate#client", {"a": 1}, add={}, only_if=[("a", "<", 1)])
+    with pytest.raises(StorageError, match="ResourceNotFoundException"):
+        list(store.get_many(["order#alfa#1001#purchase"]))
 
 
 def test_a_table_that_is_away_is_asked_again_within_the_budget(

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from prisjakt_relay.outcomes import Outcome, Received
-from prisjakt_relay.telemetry import METRICS, NAMESPACE, WAITING_AGE, Telemetry
+from prisjakt_relay.reconciler.reconciliation import Disagreement
+from prisjakt_relay.telemetry import AGES, METRICS, NAMESPACE, WAITING_AGE, Telemetry
 
 
 @pytest.fixture
@@ -86,9 +87,11 @@ def test_an_event_that_nobody_counts_is_a_plain_line(
     [
         ("waiting", {WAITING_AGE: (75.123, "Seconds")}),
         ("set_up_refused", {"SetUpFaults": (1, "Count"), WAITING_AGE: (75.123, "Seconds")}),
+        ("order_silence", {"OrderSilence": (75.123, "Seconds")}),
+        ("click_silence", {"ClickSilence": (75.123, "Seconds")}),
     ],
 )
-def test_a_wait_carries_the_age_of_the_order(
+def test_a_wait_or_a_silence_carries_its_age(
     event: str,
     expected: dict[str, tuple[float, str]],
     telemetry: Telemetry,
@@ -164,9 +167,21 @@ def test_two_events_share_a_metric_only_where_they_mean_the_same() -> None:
         events[metric].add(event)
 
     assert [shared for shared in events.values() if len(shared) > 1] == [
-        {"shop_document_unusable", "shop_document_stale", "shop_document_unknown_fields"}
+        {"shop_document_unusable", "shop_document_stale", "shop_document_unknown_fields"},
+        {"reconcile_failed", "reconcile_gap"},
+        {"not_at_prisjakt", "differs_at_prisjakt", "twice_at_prisjakt"},
     ]
-    assert WAITING_AGE not in events
+    assert not events.keys() & {WAITING_AGE, *AGES.values()}
+
+
+def test_a_silence_is_counted_by_its_age_alone() -> None:
+    """Else it would also count as an order that waits."""
+    assert not AGES.keys() & METRICS.keys()
+    assert len({WAITING_AGE, *AGES.values()}) == 3
+
+
+def test_every_disagreement_with_prisjakt_is_counted() -> None:
+    assert {METRICS[disagreement] for disagreement in Disagreement} == {"Mismatches"}
 
 
 def test_every_outcome_of_a_request_is_counted() -> None:

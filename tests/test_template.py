@@ -12,12 +12,16 @@ from prisjakt_relay import telemetry
 from prisjakt_relay.local import project
 from prisjakt_relay.local.aws import expand
 from prisjakt_relay.receiver import settings as receiver_settings
+from prisjakt_relay.reconciler import settings as reconciler_settings
+from prisjakt_relay.reconciler.hourly import ENOUGH_TIME
 from prisjakt_relay.sender import settings as sender_settings
 from prisjakt_relay.sender.sending import BATCH
 
+AGES = {telemetry.WAITING_AGE, *telemetry.AGES.values()}
 TEXT = (project.root() / "template.yaml").read_text("utf-8")
 
-FUNCTIONS = ("ReceiverFunction", "SenderFunction")
+FUNCTIONS = ("ReceiverFunction", "SenderFunction", "ReconcilerFunction")
+SECRETS_OF = (":secret:${AWS::StackName}/shops/*", ":secret:${AWS::StackName}/platform-api/*")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,7 @@ def test_no_role_may_touch_everything(resources: dict[str, Any]) -> None:
     """No `*` resource, no `*` action, no managed policy; every statement says what it is for."""
     roles = of_type(resources, "AWS::IAM::Role")
 
-    assert set(roles) == {"ReceiverRole", "SenderRole"}
+    assert set(roles) == {"ReceiverRole", "SenderRole", "ReconcilerRole"}
     for role, properties in roles.items():
         assert "ManagedPolicyArns" not in properties
         for statement in statements(resources, role):
@@ -59,7 +63,7 @@ def test_no_role_may_touch_everything(resources: dict[str, Any]) -> None:
             for resource in as_list(statement["Resource"]):
                 text = resource if isinstance(resource, str) else str(next(iter(resource.values())))
                 assert text != "*"
-                assert "*" not in text or text.endswith(":secret:${AWS::StackName}/shops/*")
+                assert "*" not in text or text.endswith(SECRETS_OF)
 
 
 def test_the_receiver_may_read_shops_send_and_log_and_nothing_else(
@@ -100,6 +104,97 @@ def test_the_sender_may_take_renew_and_settle(resources: dict[str, Any]) -> None
         "sqs:ReceiveMessage",
         "sqs:SendMessage",
     }
+
+
+def rights(resources: dict[str, Any], role: str) -> set[tuple[str, str]]:
+    """Each action with the resource that it is for: a resource's name, or the end of an ARN."""
+    found = set()
+    for statement in statements(resources, role):
+        ((kind, value),) = statement["Resource"].items()
+        assert kind in ("Fn::GetAtt", "Fn::Sub")
+        resource = value[0] if kind == "Fn::GetAtt" else value.rpartition("${AWS::StackName}")[2]
+        found |= {(action, resource) for action in as_list(statement["Action"])}
+    return found
+
+
+def test_the_reconciler_may_read_compare_and_queue_and_nothing_else(
+    resources: dict[str, Any],
+) -> None:
+    """It takes no message off the queue, and writes to no secret."""
+    assert rights(resources, "ReconcilerRole") == {
+        ("dynamodb:BatchGetItem", "Ledger"),
+        ("dynamodb:GetItem", "Ledger"),
+        ("dynamodb:PutItem", "Ledger"),
+        ("dynamodb:UpdateItem", "Ledger"),
+        ("logs:CreateLogStream", "ReconcilerLog"),
+        ("logs:PutLogEvents", "ReconcilerLog"),
+        ("secretsmanager:GetSecretValue", "/platform-api/*"),
+        ("secretsmanager:GetSecretValue", "/shops/*"),
+        ("sqs:SendMessage", "ConversionQueue"),
+    }
+
+
+def test_only_the_reconciler_may_read_how_to_get_into_shop_systems(
+    resources: dict[str, Any],
+) -> None:
+    secrets = {
+        role: {what for action, what in rights(resources, role) if "secret" in action}
+        for role in of_type(resources, "AWS::IAM::Role")
+    }
+
+    assert secrets == {
+        "ReceiverRole": {"/shops/*"},
+        "SenderRole": {"/shops/*"},
+        "ReconcilerRole": {"/shops/*", "/platform-api/*"},
+    }
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_has_its_own_role_and_log(resources: dict[str, Any], function: str) -> None:
+    properties = resources[function]["Properties"]
+    part = function.removesuffix("Function")
+
+    assert properties["Role"] == {"Fn::GetAtt": [f"{part}Role", "Arn"]}
+    assert properties["LoggingConfig"]["LogGroup"] == {"Ref": f"{part}Log"}
+    assert properties["LoggingConfig"]["LogFormat"] == "JSON"
+
+
+def test_the_reconciler_runs_every_hour_and_is_not_started_again_after_a_failure(
+    resources: dict[str, Any], template: dict[str, Any]
+) -> None:
+    """The next hour's run begins where it was; one in between would gain nothing."""
+    properties = template["Resources"]["ReconcilerFunction"]["Properties"]
+    (event,) = properties["Events"].values()
+    (rule,) = of_type(resources, "AWS::Events::Rule").values()
+    (target,) = rule["Targets"]
+    (allowed,) = (
+        each
+        for each in of_type(resources, "AWS::Lambda::Permission").values()
+        if each["Principal"] == "events.amazonaws.com"
+    )
+
+    assert (event["Type"], event["Properties"]["Schedule"]) == ("Schedule", "rate(1 hour)")
+    assert event["Properties"].get("Enabled", True) is True
+    assert properties["EventInvokeConfig"] == {"MaximumRetryAttempts": 0}
+    assert target["Arn"] == {"Fn::GetAtt": ["ReconcilerFunction", "Arn"]}
+    assert allowed["FunctionName"] == {"Ref": "ReconcilerFunction"}
+
+
+def test_a_run_of_the_reconciler_ends_before_the_next_one_begins(
+    resources: dict[str, Any],
+) -> None:
+    """And leaves enough for several shops."""
+    time_out = resources["ReconcilerFunction"]["Properties"]["Timeout"]
+
+    assert 10 * ENOUGH_TIME.total_seconds() <= time_out < 3600
+
+
+def test_the_reconciler_looks_for_webhooks_at_the_address_that_people_are_told(
+    resources: dict[str, Any], template: dict[str, Any]
+) -> None:
+    variables = resources["ReconcilerFunction"]["Properties"]["Environment"]["Variables"]
+
+    assert variables["WEBHOOK_ADDRESS"] == template["Outputs"]["WebhookAddress"]["Value"]
 
 
 def test_queues_are_encrypted_and_keep_messages_for_two_weeks(resources: dict[str, Any]) -> None:
@@ -230,6 +325,7 @@ def test_the_functions_get_exactly_the_settings_that_they_read(
     for function, read in (
         ("ReceiverFunction", receiver_settings.from_environment),
         ("SenderFunction", sender_settings.from_environment),
+        ("ReconcilerFunction", reconciler_settings.from_environment),
     ):
         asked: set[str] = set()
         read(Recorder())
@@ -256,11 +352,61 @@ def test_alarms_watch_metrics_that_are_emitted(resources: dict[str, Any]) -> Non
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
         assert alarm["AlarmDescription"].endswith("."), name
     for name, alarm in own.items():
-        figures = {*telemetry.METRICS.values(), telemetry.WAITING_AGE}
-        assert alarm["MetricName"] in figures, name
+        assert alarm["MetricName"] in {*telemetry.METRICS.values(), *AGES}, name
         assert alarm["Dimensions"] == [{"Name": "stack", "Value": {"Ref": "AWS::StackName"}}], name
-        of_ages = alarm["MetricName"] == telemetry.WAITING_AGE
+        of_ages = alarm["MetricName"] in AGES
         assert alarm["Statistic"] == ("Maximum" if of_ages else "Sum"), name
+        assert alarm["TreatMissingData"] == "notBreaching", name
         assert alarm["Period"] * alarm["EvaluationPeriods"] <= 86_400, name
     dead_letters = alarms["DeadLettersAlarm"]
     assert dead_letters["MetricName"] == "ApproximateNumberOfMessagesVisible"
+
+
+@pytest.mark.parametrize(
+    ("event", "description"),
+    [
+        ("recovered", "webhooks"),
+        ("webhook_broken", "webhooks repair"),
+        ("not_at_prisjakt", "reconcile"),
+        ("differs_at_prisjakt", "reconcile"),
+        ("twice_at_prisjakt", "reconcile"),
+        ("reconcile_failed", "log"),
+        ("reconcile_gap", "log"),
+        ("order_silence", "shop"),
+        ("click_silence", "snippet"),
+    ],
+)
+def test_everything_that_the_reconciler_finds_amiss_has_one_alarm_that_says_what_to_do(
+    resources: dict[str, Any], event: str, description: str
+) -> None:
+    metric = {**telemetry.METRICS, **telemetry.AGES}[event]
+
+    (alarm,) = (
+        each
+        for each in of_type(resources, "AWS::CloudWatch::Alarm").values()
+        if each["MetricName"] == metric
+    )
+
+    assert description in alarm["AlarmDescription"]
+
+
+def test_a_week_of_silence_is_an_alarm(resources: dict[str, Any]) -> None:
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm")
+
+    for name in ("OrderSilenceAlarm", "ClickSilenceAlarm"):
+        assert alarms[name]["Threshold"] == 7 * 24 * 3600
+
+
+def test_a_crash_of_what_runs_by_itself_is_an_alarm(resources: dict[str, Any]) -> None:
+    """Nobody waits for an answer of the sender or of the reconciler."""
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm").values()
+
+    watched = {
+        dimension["Value"]["Ref"]
+        for alarm in alarms
+        if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
+        for dimension in alarm["Dimensions"]
+        if dimension["Name"] == "FunctionName"
+    }
+
+    assert watched == {"SenderFunction", "ReconcilerFunction"}

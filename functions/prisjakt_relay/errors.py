@@ -2,7 +2,7 @@
 
 RelayError
 ├── SetupError                  a setting of the function or of the command line; stops it at start
-├── ShopDocumentError           a field of a shop document; names the field and the remedy
+├── ShopDocumentError           a field of a shop's document; names the field and the remedy
 ├── MessageError                a queue message that cannot be read; names the field
 ├── UnreadableError             a signed delivery that is no order; names the field only
 ├── RequestError                http_status: what the sender of a webhook is told
@@ -11,6 +11,10 @@ RelayError
 │   └── UnavailableError        503, nothing was accepted
 ├── StorageError                queue, table or secrets did not answer: the same call may work later
 │   └── AwsError                they answered with an error; `code` says which
+├── PlatformApiError            the shop system's own API did not do what was asked
+│   ├── PlatformAccessError     not these credentials, or not with these rights
+│   ├── PlatformRefusedError    the request itself, for ever; or an answer that is not as documented
+│   └── PlatformBusyError       throttled, 5xx, time-outs, broken connections: later
 ├── HeldError                   the relay's own rules hold a request back; nothing was sent
 └── PrisjaktError               Prisjakt did not do what was asked
     ├── RejectedError           400, 413, 422: the request itself, for ever
@@ -45,7 +49,7 @@ class SetupError(RelayError):
 
 
 class ShopDocumentError(RelayError):
-    """A shop document that cannot be used; `str()` reads "field: problem; remedy"."""
+    """A shop's document that cannot be used; `str()` reads "field: problem; remedy"."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
@@ -116,6 +120,24 @@ class AwsError(StorageError):
         super().__init__(f"{operation}: {code}")
         self.code = code
         self.body = body or {}
+
+
+class PlatformApiError(RelayError):
+    """The shop system's own API did not do what was asked; the message holds no secret."""
+
+
+class PlatformAccessError(PlatformApiError):
+    """Not these credentials, not with these rights, or no such shop."""
+
+
+class PlatformRefusedError(PlatformApiError):
+    """The request is wrong and stays wrong, or the answer is not as documented."""
+
+
+class PlatformBusyError(PlatformApiError):
+    """No answer for now: too many requests, a failure of the shop's server, a broken connection."""
+
+    exit_code = 3
 
 
 class HeldError(RelayError):

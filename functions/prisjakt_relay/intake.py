@@ -75,6 +75,22 @@ def decide(
         host = platform.host(headers)
         if shop.domain is not None and host not in (None, shop.domain):
             raise _Ignored(Reason.SOURCE, "domain")
+    except _Ignored as ignored:
+        return Decision(order_id=order_id, reason=ignored.reason, problem=ignored.problem)
+    except UnreadableError as error:
+        return Decision(order_id=order_id, reason=Reason.UNREADABLE, problem=str(error))
+    return assess(platform, name, shop, document, now)
+
+
+def assess(
+    platform: Platform, name: str, shop: Shop, document: Document, now: datetime
+) -> Decision:
+    """What to do with an order, wherever it comes from. Never raises for what it holds."""
+    order_id: str | None = None
+    try:
+        order_id = platform.order_id(document)
+        if shop.mode is Mode.OFF:
+            raise _Ignored(Reason.OFF)
         conversion = _conversion(platform, name, shop, document, order_id, now)
         return Decision(order_id=order_id, conversion=conversion)
     except _Ignored as ignored:

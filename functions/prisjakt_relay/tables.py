@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from prisjakt_relay import aws
-from prisjakt_relay.errors import AwsError
+from prisjakt_relay.errors import AwsError, StorageError
 from prisjakt_relay.ledger import Condition
 
 CONDITION_FAILED: Final = "ConditionalCheckFailedException"
 BUDGET: Final = timedelta(seconds=3)  # for one read or write with all its attempts
+MOST_AT_ONCE: Final = 100  # keys, as DynamoDB has it
+UNPROCESSED_PAUSE: Final = 0.2  # seconds, when DynamoDB did not do all of a batch
 
 
 class DynamoStore:
@@ -34,6 +36,27 @@ class DynamoStore:
         answer = self._call("GetItem", {"Key": {"id": {"S": item_key}}, "ConsistentRead": True})
         item = answer.get("Item")
         return None if item is None else plain_item(item)
+
+    def get_many(self, item_keys: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The items of these keys, as far as they are there, read consistently; in no order."""
+        keys = list(dict.fromkeys(item_keys))
+        give_up: datetime | None = None
+        while keys:
+            asked, keys = keys[:MOST_AT_ONCE], keys[MOST_AT_ONCE:]
+            wanted = [{"id": {"S": each}} for each in asked]
+            answer = self._until(
+                "BatchGetItem",
+                {"RequestItems": {self._table: {"Keys": wanted, "ConsistentRead": True}}},
+            )
+            left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+            now = self._clock()
+            give_up = None if len(left) < len(asked) else give_up or now + BUDGET
+            if give_up is not None and now >= give_up:
+                raise StorageError("BatchGetItem: no key was read; the table is too busy")
+            yield from map(plain_item, answer["Responses"].get(self._table, []))
+            if left:
+                self._sleep(UNPROCESSED_PAUSE)
+                keys = [each["id"]["S"] for each in left] + keys
 
     def put(self, item: Mapping[str, Any], *, previous: int | None) -> bool:
         parameters: dict[str, Any] = {
@@ -91,7 +114,9 @@ class DynamoStore:
         return True, plain_item(answer["Attributes"])
 
     def _call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        parameters["TableName"] = self._table
+        return self._until(operation, {**parameters, "TableName": self._table})
+
+    def _until(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         return aws.until(
             self._clock() + BUDGET,
             lambda: self._dynamodb.call(operation, parameters),

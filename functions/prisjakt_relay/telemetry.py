@@ -34,8 +34,17 @@ METRICS: Final[Mapping[str, str]] = {
     "shop_document_unusable": "ShopDocumentFaults",
     "shop_document_stale": "ShopDocumentFaults",
     "shop_document_unknown_fields": "ShopDocumentFaults",
+    "recovered": "Recovered",
+    "reconcile_failed": "ReconcileFaults",
+    "reconcile_gap": "ReconcileFaults",
+    "webhook_broken": "BrokenWebhooks",
+    "not_at_prisjakt": "Mismatches",
+    "differs_at_prisjakt": "Mismatches",
+    "twice_at_prisjakt": "Mismatches",
 }
 WAITING_AGE: Final = "WaitingAge"
+# What an age is of, where it is not of an order that waits.
+AGES: Final[Mapping[str, str]] = {"order_silence": "OrderSilence", "click_silence": "ClickSilence"}
 
 
 class Emit(Protocol):
@@ -63,8 +72,9 @@ class Telemetry:
             extra[name] = 1
             metrics.append({"Name": name, "Unit": "Count"})
         if age is not None:
-            extra[WAITING_AGE] = round(age, 3)
-            metrics.append({"Name": WAITING_AGE, "Unit": "Seconds"})
+            name = AGES.get(event, WAITING_AGE)
+            extra[name] = round(age, 3)
+            metrics.append({"Name": name, "Unit": "Seconds"})
         if metrics:
             extra["stack"] = self._stack
             extra["_aws"] = {

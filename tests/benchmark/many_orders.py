@@ -10,20 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
+from tests.operations.measuring import Measured, free_port, measure
 from tests.operations.past_orders import DAYS, seed
 
 from prisjakt_relay.local import project
@@ -36,22 +33,6 @@ TARGET_SECONDS: Final = 10
 FLAT: Final = 1.5  # times the memory for fewer orders
 
 _CREATED: Final = frozenset({"AWS::DynamoDB::Table", "AWS::Logs::LogGroup", "AWS::SQS::Queue"})
-# What the system would say of an ended child counts what its parent had when it forked.
-_COMMAND_LINE: Final = """
-import atexit, pathlib, sys
-noted, status = pathlib.Path(sys.argv.pop(1)), pathlib.Path("/proc/self/status")
-atexit.register(lambda: noted.write_text(status.read_text()))
-from prisjakt_relay.cli.app import main
-main()
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    command: str
-    orders: int
-    seconds: float
-    megabytes: float
 
 
 def main() -> None:
@@ -86,7 +67,7 @@ def _wrong(results: Sequence[Measured]) -> list[Measured]:
 
 
 def _run(orders: int) -> Iterator[Measured]:
-    port = _free_port()
+    port = free_port()
     since = f"{datetime.now(UTC) - timedelta(days=DAYS):%Y-%m-%d}"
     with EmbeddedAws(port + 2) as aws, tempfile.TemporaryDirectory() as folder:
         seed(aws, _create(aws), orders, SHOP)
@@ -97,15 +78,8 @@ def _run(orders: int) -> Iterator[Measured]:
             ("dead list", ["dead", "list", SHOP]),
             ("dead list --json", ["dead", "list", SHOP, "--limit", "0", "--json"]),
         ):
-            seconds, megabytes = _measure([*command, "--local", "--port", str(port)])
+            seconds, megabytes = measure([*command, "--local", "--port", str(port)])
             yield Measured(name, orders, seconds, megabytes)
-
-
-def _free_port() -> int:
-    """The first port of a local system whose AWS, two above it, nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port - 2
 
 
 def _create(aws: EmbeddedAws) -> str:
@@ -136,19 +110,6 @@ def _create(aws: EmbeddedAws) -> str:
     return next(
         str(each["OutputValue"]) for each in stack["Outputs"] if each["OutputKey"] == "LedgerTable"
     )
-
-
-def _measure(command: Sequence[str]) -> tuple[float, float]:
-    """Seconds and peak memory of the command line in a process of its own."""
-    with tempfile.NamedTemporaryFile() as noted:
-        program = [sys.executable, "-c", _COMMAND_LINE, noted.name, *command]
-        start = time.perf_counter()
-        subprocess.run(  # noqa: S603  # our own interpreter
-            program, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True
-        )
-        seconds = time.perf_counter() - start
-        (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(noted.name).read_text("utf-8"))
-    return seconds, int(peak) / 1024
 
 
 if __name__ == "__main__":

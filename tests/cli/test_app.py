@@ -122,7 +122,13 @@ def test_every_exit_code_is_explained() -> None:
 
 def test_every_right_that_is_needed_is_on_the_page() -> None:
     """Whoever grants exactly these is not surprised."""
-    own = {"get_paginator", "get_credentials", "get_frozen_credentials", "get_template"}
+    own = {
+        "get_paginator",
+        "get_credentials",
+        "get_frozen_credentials",
+        "get_many",
+        "get_template",
+    }
     sources = "".join(file.read_text("utf-8") for file in Path(stack.__file__).parent.glob("*.py"))
     verbs = "create|delete|describe|get|list|put|restore|start|stop"
     methods = set(re.findall(rf'(?<=[."])((?:{verbs})_[a-z_]+)', sources)) - own
@@ -133,7 +139,7 @@ def test_every_right_that_is_needed_is_on_the_page() -> None:
 
     assert {"DescribeStacks", "GetSecretValue", "ListStackResources"} <= actions
     assert {"Query", "SendMessage", "ReceiveMessage"} <= plain
-    for action in actions | plain | {"GetItem", "PutItem", "UpdateItem"}:
+    for action in actions | plain | {"BatchGetItem", "GetItem", "PutItem", "UpdateItem"}:
         assert re.search(rf"\b{action}\b", PAGE), action
 
 

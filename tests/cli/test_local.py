@@ -19,6 +19,7 @@ import pytest
 import urllib3
 from tests.cli.calling import call
 
+from prisjakt_relay.cli.local import _Lines
 from prisjakt_relay.local import deliveries
 from prisjakt_relay.local.system import LocalSystem
 
@@ -111,6 +112,23 @@ def test_it_tells_of_every_outcome_and_ends_cleanly() -> None:
 
     assert (line["message"], line["reason"]) == ("ignored", "ping")
     assert all(is_free(port) for port in (PORT, PORT + 1, PORT + 2))
+
+
+def test_what_the_reconciler_found_is_told_in_a_line_each_and_its_measures_are_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = _Lines(as_json=False)
+    line = {"service": "reconciler", "timestamp": "2026-11-21 14:27:30,175+0000", "shop": "mine"}
+    lines.write(line | {"message": "recovered", "order_id": "17", "standing": "missed"})
+    lines.write(line | {"message": "click_silence", "ClickSilence": 7.5})
+    lines.write(line | {"message": "webhook_broken", "topic": "order.created", "problem": "is off"})
+    lines.write(line | {"message": "reconciled", "orders": 3, "recovered": 1})
+
+    assert [" ".join(row.split()) for row in capsys.readouterr().out.splitlines()] == [
+        "14:27:30,175 reconciler recovered mine 17 missed",
+        "14:27:30,175 reconciler webhook_broken mine order.created is off",
+        "14:27:30,175 reconciler reconciled mine 1 recovered of 3",
+    ]
 
 
 def test_it_ends_when_nobody_reads_any_more() -> None:

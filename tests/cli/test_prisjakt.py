@@ -16,7 +16,7 @@ from prisjakt_relay.local.prisjakt_model import Fault
 from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.prisjakt.client import PrisjaktClient
 from prisjakt_relay.prisjakt.models import PurchaseEvent
-from prisjakt_relay.prisjakt.transport import session
+from prisjakt_relay.transport import session
 
 CLICK = "239cd31f-9d43-4cb4-b8dc-2057fe18c289"
 NOW = datetime.now(UTC).replace(microsecond=0)

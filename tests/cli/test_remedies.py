@@ -76,11 +76,16 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
         ("dead show SHOP 15", 1),
         ("dead drop SHOP 15 --yes", 1),
         ("dead resend SHOP 13 --dry-run", 1),
+        ("reconcile SHOP", 1),
+        ("backfill SHOP --dry-run", 1),
         ("prisjakt summary SHOP", 1),
         ("report SHOP --from 2026-01-01 --to 2026-01-02", 1),
         ("shop show nobody", 2),
         ("shop set SHOP", 1),
         ("shop add SHOP --platform shopify", 1),
+        ("shop api show SHOP", 1),
+        ("webhooks list SHOP", 1),
+        ("webhooks list nobody", 2),
     ],
 )
 def test_every_command_in_a_remedy_is_for_the_same_stack(

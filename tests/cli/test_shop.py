@@ -310,6 +310,7 @@ def test_shops_are_listed_with_what_matters(local_system: LocalSystem, name: str
         "report_when": "secured",
         "corrects": "yes",
         "domain": "a.example",
+        "reconcile": False,
         "problem": None,
     }
     assert rows[f"{name}-b"]["corrects"] == "no"

@@ -8,24 +8,26 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from flask.testing import FlaskClient
 
 from prisjakt_relay.conversion import is_click_id, is_test_click_id
 from prisjakt_relay.errors import SignatureError
-from prisjakt_relay.intake import Decision, decide
+from prisjakt_relay.intake import Decision, assess, decide
 from prisjakt_relay.local import deliveries, front, project
 from prisjakt_relay.local import storefront_orders as orders
 from prisjakt_relay.local.prisjakt_model import Call, PrisjaktModel
+from prisjakt_relay.local.shop_system import Delivery
+from prisjakt_relay.local.shop_systems import Heard, ShopSystems
 from prisjakt_relay.local.storefront import create_storefront, money, scripts
-from prisjakt_relay.local.storefront_orders import Line, Purchase, Webhook
+from prisjakt_relay.local.storefront_orders import Line, Purchase
 from prisjakt_relay.local.storefront_shops import (
     KEPT,
     LINES_SHOWN,
     SHOPIFY,
     WOOCOMMERCE,
-    Answer,
     House,
     Storefront,
 )
@@ -46,24 +48,24 @@ class Relay:
 
     def __init__(self, shops: dict[str, Any]) -> None:
         self.shops = {name: from_document(document) for name, document in shops.items()}
-        self.sent: list[Webhook] = []
+        self.sent: list[Delivery] = []
         self.decisions: list[Decision] = []
 
-    def __call__(self, webhook: Webhook) -> Answer:
-        self.sent.append(webhook)
-        _, _, platform_name, name = webhook.path.split("/")
+    def __call__(self, delivery: Delivery) -> Heard:
+        self.sent.append(delivery)
+        _, _, platform_name, name = path_of(delivery).split("/")
         platform, shop = PLATFORMS[platform_name], self.shops[name]
-        headers = {key.lower(): value for key, value in webhook.headers}
+        headers = headers_of(delivery)
         try:
-            platform.verify(headers, webhook.body, shop.signing_secrets)
+            platform.verify(headers, delivery.body, shop.signing_secrets)
         except SignatureError:
-            return Answer(401, {"title": "Signature not accepted"})
-        decision = decide(platform, name, shop, headers, webhook.body, NOW + timedelta(minutes=1))
+            return Heard(401, {"title": "Signature not accepted"})
+        decision = decide(platform, name, shop, headers, delivery.body, NOW + timedelta(minutes=1))
         self.decisions.append(decision)
         if decision.conversion is None:
-            return Answer(200, {"outcome": "ignored", "reason": decision.reason})
+            return Heard(200, {"outcome": "ignored", "reason": decision.reason})
         reference = decision.conversion.order_reference
-        return Answer(200, {"outcome": "queued", "order_reference": reference})
+        return Heard(200, {"outcome": "queued", "order_reference": reference})
 
     @property
     def last(self) -> Decision:
@@ -76,9 +78,17 @@ class Demo:
     def __init__(self, shops: dict[str, Any] | None = None, *, simulated: bool = True) -> None:
         self.relay = Relay(sample_shops() if shops is None else shops)
         self.model = PrisjaktModel(clock=lambda: NOW, new_id=lambda: "id-1") if simulated else None
+        self.systems = ShopSystems(
+            lambda: self.relay.shops,
+            address="http://127.0.0.1:8787",
+            deliver=self.relay,
+            give_access=lambda *_: None,
+            clock=lambda: NOW,
+            random=random(),
+        )
         self.state = Storefront(
             lambda: self.relay.shops,
-            deliver=self.relay,
+            systems=self.systems,
             model=self.model,
             prisjakt_url="https://someone:secret@prisjakt.example/click-conversion?key=secret",
             later=lambda work: work(),
@@ -136,6 +146,14 @@ def demo() -> Iterator[Demo]:
     made = Demo()
     yield made
     made.state.close()
+
+
+def path_of(delivery: Delivery) -> str:
+    return urlsplit(delivery.address).path
+
+
+def headers_of(delivery: Delivery) -> dict[str, str]:
+    return {name.lower(): value for name, value in delivery.headers.items()}
 
 
 def random() -> Random:
@@ -239,9 +257,9 @@ def test_an_order_at_the_shopify_like_shop_is_taken(demo: Demo) -> None:
     assert (conversion.currency, conversion.number_of_items) == ("SEK", 3)
     assert (conversion.click_id, conversion.event_name) == (SIGNED, "purchase")
     assert conversion.event_time == NOW.replace(microsecond=0)
-    (webhook,) = demo.relay.sent
-    assert webhook.path == "/webhooks/shopify/demo-shopify"
-    assert json.loads(webhook.body)["landing_site"] == (
+    (delivery,) = demo.relay.sent
+    assert path_of(delivery) == "/webhooks/shopify/demo-shopify"
+    assert json.loads(delivery.body)["landing_site"] == (
         f"/shopify/products/skrivbordslampa?pjclid={SIGNED}"
     )
     assert demo.state_of(thanks)["sent"] == [
@@ -342,14 +360,14 @@ def test_hostile_ids_are_ignored(demo: Demo, hostile: str) -> None:
 @HOUSES
 def test_the_delivery_is_signed_over_its_own_bytes(demo: Demo, house: House) -> None:
     demo.buy(house, house.products[0].id)
-    (webhook,) = demo.relay.sent
+    (delivery,) = demo.relay.sent
     platform = PLATFORMS[house.platform]
-    headers = {name.lower(): value for name, value in webhook.headers}
+    headers = headers_of(delivery)
     secrets = sample_shops()[f"demo-{house.platform}"]["signing_secrets"]
 
-    platform.verify(headers, webhook.body, secrets[:1])
+    platform.verify(headers, delivery.body, secrets[-1:])
     with pytest.raises(SignatureError):
-        platform.verify(headers, webhook.body + b" ", secrets)
+        platform.verify(headers, delivery.body + b" ", secrets)
     assert platform.topic(headers) == house.placed
 
 
@@ -398,7 +416,7 @@ def test_a_cancelled_order_is_not_paid(demo: Demo) -> None:
     demo.browser.post(f"/orders/{token}/cancel")
     demo.browser.post(f"/orders/{token}/pay")
 
-    assert [webhook.topic for webhook in demo.relay.sent] == ["orders/create", "orders/cancelled"]
+    assert [delivery.topic for delivery in demo.relay.sent] == ["orders/create", "orders/cancelled"]
     assert json.loads(demo.relay.sent[1].body)["financial_status"] == "voided"
 
 
@@ -428,11 +446,7 @@ def test_every_choice_of_amount_fits_the_total(house: House) -> None:
     for choice in ("total", "total_excl_tax", "goods", "goods_excl_tax"):
         document = sample_shops()[f"demo-{house.platform}"] | {"amount": choice}
         shop = from_document(document)
-        webhook = orders.webhook(
-            sample, order, shop_name="x", shop=shop, topic=house.placed, now=NOW, random=random()
-        )
-        headers = {name.lower(): value for name, value in webhook.headers}
-        decision = decide(PLATFORMS[house.platform], "x", shop, headers, webhook.body, NOW)
+        decision = assess(PLATFORMS[house.platform], "x", shop, order, NOW)
         assert decision.conversion is not None, decision
         amounts[choice] = decision.conversion.amount
 
@@ -472,7 +486,8 @@ def test_a_shop_with_a_domain_gets_deliveries_of_that_domain(house: House) -> No
     demo.buy(house, house.products[0].id)
 
     assert demo.relay.last.conversion is not None
-    assert demo.relay.sent[0].path == f"/webhooks/{house.platform}/mine"
+    assert path_of(demo.relay.sent[0]) == f"/webhooks/{house.platform}/mine"
+    assert PLATFORMS[house.platform].host(headers_of(demo.relay.sent[0])) == "mine.example"
 
 
 def test_a_shop_that_is_off_says_so() -> None:
@@ -506,7 +521,7 @@ def test_a_shop_added_later_takes_over_and_orders_keep_their_own(house: House) -
     demo.buy(house, house.products[0].id)
     demo.browser.post(f"/orders/{earlier.rsplit('/', 1)[1]}/pay")
 
-    assert [webhook.path.rsplit("/", 1)[1] for webhook in demo.relay.sent] == [
+    assert [path_of(delivery).rsplit("/", 1)[1] for delivery in demo.relay.sent] == [
         "first",
         "second",
         "first",
@@ -524,6 +539,73 @@ def test_an_order_of_a_shop_that_was_removed_is_told_to_nobody(house: House) -> 
     assert answer.status_code == 303
     assert demo.state_of(thanks)["paid"] is True
     assert len(demo.relay.sent) == 1
+
+
+@HOUSES
+def test_lost_webhooks_never_reach_the_relay_and_the_orders_are_in_the_shop(
+    demo: Demo, house: House
+) -> None:
+    """The switch is on the hall's page, and the thank-you page says what became of the order."""
+    demo.browser.set_cookie("pjclid", SIGNED)
+    demo.update(attributes={"pjclid": SIGNED})
+    demo.browser.post(f"/lose/{house.platform}", data={"deliveries": "lost"})
+    lost = demo.buy(house, house.products[0].id)
+
+    hall = demo.browser.get("/").text
+    assert demo.relay.sent == []
+    assert demo.state_of(lost)["sent"] == [
+        {"topic": house.placed, "status": None, "outcome": "lost", "reason": None}
+    ]
+    assert f"prisjakt-relay reconcile demo-{house.platform} --local" in hall
+    assert hall.count("Lose the next webhooks</button>") == 1, "the other shop's"
+    system = demo.systems.of(f"demo-{house.platform}")
+    assert system is not None
+    placed = demo.state.placed(lost.rsplit("/", 1)[1])
+    assert placed is not None
+    assert list(system.orders) == [str(placed.purchase.id)]
+
+    demo.browser.post(f"/lose/{house.platform}", data={"deliveries": "arrive"})
+    demo.browser.post(f"/orders/{lost.rsplit('/', 1)[1]}/cancel")
+    assert demo.relay.last.conversion is not None
+    assert demo.relay.last.conversion.void
+
+
+def test_a_lost_order_that_is_found_later_is_shown_as_received(demo: Demo) -> None:
+    demo.update(attributes={"pjclid": SIGNED})
+    demo.browser.post("/lose/shopify", data={"deliveries": "lost"})
+    thanks = demo.buy(SHOPIFY, LAMP)
+    placed = demo.state.placed(thanks.rsplit("/", 1)[1])
+    assert placed is not None
+
+    demo.report(
+        {
+            "event_name": "purchase",
+            "external_event_id": str(placed.purchase.id),
+            "data": {"amount": 1348, "currency": "SEK"},
+            "signed_click_id": SIGNED,
+        }
+    )
+
+    assert demo.state_of(thanks)["held"]["amount"] == "1348.00"
+
+
+def test_losing_webhooks_of_a_shop_that_is_not_there_is_no_error() -> None:
+    demo = Demo({"mine": sample_shops()["demo-shopify"]})
+
+    assert demo.browser.post("/lose/woocommerce", data={"deliveries": "lost"}).status_code == 303
+    assert demo.browser.post("/lose/magento").status_code == 404
+
+
+@HOUSES
+def test_without_a_webhook_nothing_is_sent_and_the_page_says_so(demo: Demo, house: House) -> None:
+    system: Any = demo.systems.of(f"demo-{house.platform}")
+    (system.subscriptions if house is SHOPIFY else system.webhooks).clear()
+
+    thanks = demo.buy(house, house.products[0].id)
+
+    assert demo.state_of(thanks)["sent"] == [
+        {"topic": house.placed, "status": None, "outcome": "unsent", "reason": None}
+    ]
 
 
 def test_the_hall_says_for_whom_each_shop_sells_and_how_to_add_one(demo: Demo) -> None:
@@ -595,6 +677,19 @@ def test_the_live_view_has_events_and_lines_without_secrets(demo: Demo) -> None:
     text = json.dumps(seen)
     assert "demoShopifySecret1" not in text
     assert "Testsson" not in text
+
+
+def test_the_live_view_tells_what_the_reconciler_found_and_leaves_its_measures_out(
+    demo: Demo,
+) -> None:
+    line = {"service": "reconciler", "shop": "demo-shopify"}
+    for message in ("order_silence", "click_silence"):
+        demo.state.on_line(line | {"message": message, "OrderSilence": 1.5})
+    demo.state.on_line(line | {"message": "recovered", "order_id": "1", "standing": "missed"})
+
+    (seen,) = demo.received()["lines"]
+
+    assert (seen["message"], seen["order_id"], seen["standing"]) == ("recovered", "1", "missed")
 
 
 def test_the_thank_you_page_follows_the_order_to_prisjakt(demo: Demo) -> None:

@@ -12,15 +12,26 @@ from prisjakt_relay.errors import PrisjaktError, Problem
 from prisjakt_relay.operations.explanations import (
     DEATHS,
     DELIVERIES,
+    DISAGREEMENTS,
+    NOTHING,
     OUTCOMES,
     REASONS,
+    STANDINGS,
     Explanation,
     cause,
     said,
 )
+from prisjakt_relay.operations.reconciling import DIFFERENT, EXPLANATIONS, ON_ITS_WAY, Unmatched
 from prisjakt_relay.outcomes import DeathReason, Outcome, Reason, Received
+from prisjakt_relay.reconciler.reconciliation import Disagreement, Standing
 
-ALL = [*REASONS.values(), *DELIVERIES.values(), *OUTCOMES.values(), *DEATHS.values()]
+ALL = [
+    *REASONS.values(),
+    *DELIVERIES.values(),
+    *OUTCOMES.values(),
+    *DEATHS.values(),
+    *EXPLANATIONS.values(),
+]
 
 
 @pytest.mark.parametrize(
@@ -30,10 +41,19 @@ ALL = [*REASONS.values(), *DELIVERIES.values(), *OUTCOMES.values(), *DEATHS.valu
         (Received, set(DELIVERIES)),
         (Outcome, set(OUTCOMES)),
         (DeathReason, set(DEATHS)),
+        (Standing, set(STANDINGS)),
+        (Disagreement, set(DISAGREEMENTS)),
     ],
 )
 def test_every_member_is_explained(members: type[StrEnum], explained: set[StrEnum]) -> None:
     assert set(members) == explained
+
+
+def test_every_word_of_a_comparison_is_explained_and_every_difference_has_a_remedy() -> None:
+    kinds = {*DIFFERENT, *Disagreement, *Unmatched}
+
+    assert set(EXPLANATIONS) == {*Standing, *Disagreement, *Unmatched, ON_ITS_WAY}
+    assert [kind for kind in kinds if EXPLANATIONS[kind].remedy == NOTHING] == []
 
 
 @pytest.mark.parametrize("explanation", ALL)
@@ -63,13 +83,17 @@ def test_remedies_name_commands_whole() -> None:
 
 def test_commands_are_filled_in_for_an_order_of_a_stack() -> None:
     for explanation in ALL:
-        filled = explanation.on(stack_elsewhere(), "lamps", "17")
+        filled = explanation.on(
+            stack_elsewhere(), "lamps", "17", first_day="2026-11-01", last_day="2026-11-02"
+        )
         typed = commands(filled.remedy)
 
         assert filled.meaning == explanation.meaning
         assert len(typed) == len(commands(explanation.remedy))
         assert [each for each in typed if not each.endswith(WHERE)] == []
-        assert not {"SHOP", "ORDER"} & {word for each in typed for word in each.split()}
+        assert not {"SHOP", "ORDER", "FIRST_DAY", "LAST_DAY"} & {
+            word for each in typed for word in each.split()
+        }
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.operations.stacks import deploy, left, put_secret, status
 
 from prisjakt_relay.errors import SetupError, StorageError
 from prisjakt_relay.local.aws import EmbeddedAws
-from prisjakt_relay.operations import shop_documents, uninstalling
+from prisjakt_relay.operations import platform_access, shop_documents, uninstalling
 from prisjakt_relay.operations.uninstalling import RETAINED, Part, Uninstaller
 
 TABLE = {
@@ -86,7 +86,7 @@ def test_everything_by_the_stacks_name_is_found(embedded_aws: EmbeddedAws) -> No
     found = uninstaller("whole").inventory()
 
     assert (found.stack_id, found.status) == (stack_id, "CREATE_COMPLETE")
-    assert found.resources["AWS::Lambda::Function"] == 2
+    assert found.resources["AWS::Lambda::Function"] == 3
     assert found.resources["AWS::SQS::Queue"] == 1, "the other one stays"
     assert "AWS::DynamoDB::Table" not in found.resources
     assert sorted((part.kind, part.name) for part in found.data[2:]) == [
@@ -128,13 +128,20 @@ def test_without_a_stack_a_name_alone_does_not_make_it_ours(embedded_aws: Embedd
     secrets.create_secret(
         Name="billing/shops/lamps", SecretString="{}", Description=shop_documents.DESCRIPTION
     )
-    assert [part.name for part in uninstaller("billing").inventory().data] == ["lamps"]
+    secrets.create_secret(
+        Name="billing/platform-api/pots",
+        SecretString="{}",
+        Description=platform_access.DESCRIPTION,
+    )
+    names = {part.name for part in uninstaller("billing").inventory().data}
+    assert names == {"lamps", "pots"}
     dynamodb.create_table(TableName="billing-Ledger-Ef56", **LEDGER)
     assert sorted(part.name for part in uninstaller("billing").inventory().data) == [
         "billing-DeadLetters-Ab12",
         "billing-Ledger-Ef56",
         "lamps",
         "paypal",
+        "pots",
     ]
 
 

@@ -11,7 +11,7 @@ from tests.prisjakt.world import SECONDS, Recorder, now
 
 from prisjakt_relay.local.prisjakt_server import PrisjaktServer, create_app, serve
 from prisjakt_relay.prisjakt.client import PrisjaktClient
-from prisjakt_relay.prisjakt.transport import session
+from prisjakt_relay.transport import session
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ from prisjakt_relay.local.prisjakt_model import Fault
 from prisjakt_relay.local.prisjakt_server import PrisjaktServer
 from prisjakt_relay.prisjakt.auth import HeaderPair
 from prisjakt_relay.prisjakt.client import PrisjaktClient
-from prisjakt_relay.prisjakt.transport import CONNECT_SECONDS, READ_SECONDS, session
+from prisjakt_relay.transport import CONNECT_SECONDS, READ_SECONDS, session
 
 BASE = "https://api.pj.test/click-conversion"
 ADDRESS = f"{BASE}/pixels/{PIXEL}/events"

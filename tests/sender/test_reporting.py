@@ -32,10 +32,10 @@ from prisjakt_relay.ledger import LAST_FIRST_REPORT, LEASE, Facts, Status
 from prisjakt_relay.local import project
 from prisjakt_relay.local.prisjakt_model import Answer, Call, Fault
 from prisjakt_relay.outcomes import DeathReason, Outcome
-from prisjakt_relay.prisjakt.transport import CONNECT_SECONDS, READ_SECONDS
 from prisjakt_relay.queues import LONGEST_STAY, MOST_RECEIVES
 from prisjakt_relay.sender.reporting import BUSY_WAIT, report
 from prisjakt_relay.sender.sending import ENOUGH_TIME, FIRST_WAIT, UNSENT_WAIT
+from prisjakt_relay.transport import CONNECT_SECONDS, READ_SECONDS
 
 FOR_EVER = 10**6
 

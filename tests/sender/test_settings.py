@@ -45,46 +45,15 @@ def test_there_is_no_default_for_what_the_template_sets(name: str) -> None:
         from_environment({k: v for k, v in ENVIRONMENT.items() if k != name})
 
 
-def test_an_unusable_scale_is_refused() -> None:
-    with pytest.raises(SetupError, match=r"^TIME_SCALE"):
-        from_environment(ENVIRONMENT | {"TIME_SCALE": "2"})
-
-
 @pytest.mark.parametrize(
-    ("address", "read"),
+    ("name", "value", "named"),
     [
-        ("https://api.pj.nu/click-conversion/", "https://api.pj.nu/click-conversion"),
-        ("https://api.pj.nu:8443", "https://api.pj.nu:8443"),
-        ("http://127.0.0.1:8788/click-conversion", "http://127.0.0.1:8788/click-conversion"),
-        ("http://localhost:8788", "http://localhost:8788"),
+        ("PRISJAKT_URL", "http://api.pj.nu", "'http://api.pj.nu' is not an https address"),
+        ("PRISJAKT_TOKEN_URL", "auth.pj.nu", "'auth.pj.nu' is not an https address"),
+        ("HOURLY_ALLOWANCE", "0", "^HOURLY_ALLOWANCE '0'"),
+        ("TIME_SCALE", "2", "^TIME_SCALE"),
     ],
 )
-def test_prisjakt_has_an_https_address_or_one_on_this_machine(address: str, read: str) -> None:
-    assert from_environment(ENVIRONMENT | {"PRISJAKT_URL": address}).prisjakt_url == read
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "http://api.pj.nu/click-conversion",
-        "http://127.0.0.1.pj.test/",
-        "http://127.0.0.1:80@pj.test/",
-        "http://localhost.pj.test:80/",
-        "ftp://127.0.0.1/",
-        "api.pj.nu/click-conversion",
-        "https://",
-        "https:///click-conversion",
-        "https://[::1",
-        "yes",
-    ],
-)
-@pytest.mark.parametrize("name", ["PRISJAKT_URL", "PRISJAKT_TOKEN_URL"])
-def test_credentials_go_nowhere_else(name: str, address: str) -> None:
-    with pytest.raises(SetupError, match="is not an https address"):
-        from_environment(ENVIRONMENT | {name: address})
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "\N{SUPERSCRIPT TWO}", "1_000"])
-def test_an_allowance_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(SetupError, match=r"^HOURLY_ALLOWANCE .* whole number from 1"):
-        from_environment(ENVIRONMENT | {"HOURLY_ALLOWANCE": text})
+def test_a_setting_that_cannot_be_used_is_refused(name: str, value: str, named: str) -> None:
+    with pytest.raises(SetupError, match=named):
+        from_environment(ENVIRONMENT | {name: value})

@@ -60,9 +60,12 @@ def _many(seeds: range, bug: str | None) -> int:
         return 1
     invocations = sum(result.invocations for result in done)
     requests = sum(result.requests for result in done)
+    lost = [result.lost for result in done if result.lost]
+    recovered = sum(result.recovered for result in done)
     CONSOLE.print(
         f"{len(done)} worlds in {seconds:.1f} s ({len(done) / seconds:.0f} per second): "
-        f"{invocations} invocations, {requests} requests, every promise kept"
+        f"{invocations} invocations, {requests} requests; in {len(lost)} of them {sum(lost)} "
+        f"deliveries lost, {recovered} orders found by the reconciler; every promise kept"
     )
     return 0
 

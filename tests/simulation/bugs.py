@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 from unittest.mock import patch
 
 from prisjakt_relay import ledger
-from prisjakt_relay.errors import PrisjaktError, RejectedError
+from prisjakt_relay.conversion import Conversion
+from prisjakt_relay.errors import PrisjaktError, RejectedError, StorageError
 from prisjakt_relay.ledger import Claim, Facts, Record
 from prisjakt_relay.prisjakt import answers
 from prisjakt_relay.prisjakt.client import PrisjaktClient
+from prisjakt_relay.reconciler import hourly, reconciliation
+from prisjakt_relay.reconciler.reconciliation import Standing, Verdict
 from prisjakt_relay.sender import reporting
 from prisjakt_relay.sender.sending import Order, Ports, Result, Sending, Try, Wait
 
@@ -78,6 +81,37 @@ def _batch_settled_on_400() -> AbstractContextManager[object]:
     return patch.object(Sending, "_halved", halved)
 
 
+def _queue_failure_ignored() -> AbstractContextManager[object]:
+    """The reconciler goes on as if what it found were on the queue."""
+    real = hourly.Run._recover
+
+    def recover(self: hourly.Run, *found: Any) -> None:
+        with suppress(StorageError):
+            real(self, *found)
+
+    return patch.object(hourly.Run, "_recover", recover)
+
+
+@contextmanager
+def _known_is_enough() -> Iterator[None]:
+    """The reconciler is content with any state that the ledger has of an order."""
+    real = reconciliation.standing
+
+    def standing(conversion: Conversion, record: Record | None, *rest: Any) -> Standing:
+        return real(conversion, record, *rest) if record is None else Standing.REPORTED
+
+    with (
+        patch.object(reconciliation, "standing", standing),
+        patch.object(Verdict, "is_touched", property(lambda _: False)),
+    ):
+        yield
+
+
+def _without_overlap() -> AbstractContextManager[object]:
+    """The reconciler reads on from its cursor, as if nothing could have been late or skipped."""
+    return patch.object(hourly, "OVERLAP", -hourly.MARGIN)
+
+
 BUGS: Final[Mapping[str, Callable[[], AbstractContextManager[object]]]] = {
     "no-lease": _no_lease,
     "settle-before-send": _settle_before_send,
@@ -85,6 +119,9 @@ BUGS: Final[Mapping[str, Callable[[], AbstractContextManager[object]]]] = {
     "revision-ignored": _revision_ignored,
     "receive-count-kills": _receive_count_kills,
     "batch-settled-on-400": _batch_settled_on_400,
+    "queue-failure-ignored": _queue_failure_ignored,
+    "known-is-enough": _known_is_enough,
+    "without-overlap": _without_overlap,
 }
 
 

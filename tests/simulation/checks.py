@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 
 from tests.simulation.shops import Order, Shop
 from tests.simulation.world import World
@@ -13,6 +14,7 @@ from prisjakt_relay.ledger import LAST_FIRST_REPORT, Facts, Record, Status, from
 from prisjakt_relay.local.prisjakt_model import Event
 from prisjakt_relay.outcomes import DeathReason
 
+YOUNG = timedelta(days=59)  # intake takes no order that is older than 60
 OWN_REFUSALS = 2  # after which the rules let an order die
 
 
@@ -36,11 +38,30 @@ def violations(world: World) -> Iterator[str]:
             record = from_item(item) if item else None
             at_prisjakt = [e for p in shop.pixel_ids for e in events.pop((p, order.id), [])]
             conversions = queued.pop((shop.name, order.id), [])
-            for what in _of(shop, order, record, at_prisjakt, conversions):
+            for what in (
+                *_of(shop, order, record, at_prisjakt, conversions),
+                *_completeness(world, shop, order, conversions),
+            ):
                 shown = [(each.amount, each.number_of_items) for each in at_prisjakt]
                 yield f"{shop.name} {order.id}: {what}; at Prisjakt {shown}; ledger {record}"
     if events or queued:
         yield f"nobody's: {events} {queued}"
+
+
+def _completeness(
+    world: World, shop: Shop, order: Order, conversions: list[Conversion]
+) -> Iterator[str]:
+    """With the reconciler, what an order came to in the end is known, whatever was lost."""
+    if world.reconciling is None or shop.name in world.reconciling.gaps:
+        return
+    last = order.steps[-1]
+    young = last.moment - order.steps[0].moment < YOUNG
+    if not (order.eligible and last.reportable and young):
+        return
+    if not conversions:
+        yield "nobody has found it"
+    elif max(Facts.of(each).rank() for each in conversions) < last.rank:
+        yield "nobody has found what it came to"
 
 
 def _of(

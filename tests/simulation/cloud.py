@@ -85,6 +85,7 @@ class Table:
         item = self.items.get(item_key)
         if (
             item is not None
+            and "expires_at" in item
             and item["expires_at"] + self._ttl_lag < self._world.time.now.timestamp()
         ):
             del self.items[item_key]

@@ -35,9 +35,10 @@ class Road(Session):
     """A session whose requests are function calls. What requests itself does is left out: it would
     take most of the time, and the sender's own tests go through it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, counts_reads: bool = True) -> None:
         # Not calling `Session.__init__` saves two adapters that nobody uses.
         self._world = world
+        self._counts_reads = counts_reads
 
     def request(  # type: ignore[override]
         self,
@@ -58,14 +59,18 @@ class Road(Session):
             headers={name.lower(): value.decode() for name, value in (headers or {}).items()},
             body=urlencode(data).encode() if isinstance(data, Mapping) else data or b"",
         )
-        return _response(Exchange(world, call, timeout).perform())
+        exchange = Exchange(world, call, timeout, counts_reads=self._counts_reads)
+        return _response(exchange.perform())
 
 
 class Exchange:
     """One request on its way."""
 
-    def __init__(self, world: World, call: Call, timeout: tuple[float, float]) -> None:
+    def __init__(
+        self, world: World, call: Call, timeout: tuple[float, float], *, counts_reads: bool
+    ) -> None:
         self.world, self.call = world, call
+        self.counts_reads = counts_reads
         self.connect_seconds, self.read_seconds = timeout
         self.is_token = call.path == TOKEN_PATH
         self.pixel: str = "" if self.is_token else call.path.split("/")[3]
@@ -141,7 +146,7 @@ class Exchange:
             return _problem(random.choice((500, 502, 503, 504)))
         if self._strikes("cut after"):
             raise RequestsConnectionError(ProtocolError("Connection aborted."))
-        if self.call.method == "GET":
+        if self.call.method == "GET" and self.counts_reads:
             world.note_read(self.pixel, again=True)
         return answer
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from tests.simulation import bugs, checks
+from tests.simulation.reconciling import Reconciling
 from tests.simulation.shops import Shop
 from tests.simulation.world import World
 
@@ -22,12 +23,14 @@ class Result:
     violations: tuple[str, ...]
     requests: int = 0
     invocations: int = 0
+    lost: int = 0
+    recovered: int = 0
 
 
-def world_of(seed: int, bug: str | None = None) -> World:
+def world_of(seed: int, bug: str | None = None, *, reconciles: bool = True) -> World:
     """The world of a seed after all has happened, its violations included."""
     with bugs.planted(bug):
-        world = World(seed)
+        world = World(seed, reconciles=reconciles)
         world.run()
     if not world.violations:
         for what in checks.violations(world):
@@ -37,7 +40,15 @@ def world_of(seed: int, bug: str | None = None) -> World:
 
 def result(seed: int, bug: str | None = None) -> Result:
     world = world_of(seed, bug)
-    return Result(seed, tuple(world.violations), world.requests, world.invocations)
+    reconciling = world.reconciling
+    return Result(
+        seed,
+        tuple(world.violations),
+        world.requests,
+        world.invocations,
+        lost=reconciling.lost if reconciling else 0,
+        recovered=reconciling.recovered if reconciling else 0,
+    )
 
 
 def results(seeds: Sequence[int], bug: str | None = None) -> Iterator[Result]:
@@ -54,6 +65,7 @@ def timeline(world: World) -> str:
     about += [
         f"up to {world.queue.most_senders} senders, batches of {world.queue.batch}",
         *(_shop(shop) for shop in world.shops),
+        *(_reconciler(world.reconciling) if world.reconciling else ()),
         *(
             f"{phase.start:%d %H:%M:%S} - {phase.end:%d %H:%M:%S} {phase.kind} "
             f"({phase.chance:.0%}{', ' + phase.shop if phase.shop else ''})"
@@ -65,6 +77,15 @@ def timeline(world: World) -> str:
         for moment, actor, text, values in world.lines
     ]
     return "\n".join([*about, "", *lines, "", *world.violations])
+
+
+def _reconciler(reconciling: Reconciling) -> Iterator[str]:
+    yield f"{reconciling.share:.0%} of the deliveries are lost, the reconciler runs every hour"
+    for phase in reconciling.phases:
+        yield (
+            f"{phase.start:%d %H:%M:%S} - {phase.end:%d %H:%M:%S} the shops' APIs: {phase.kind} "
+            f"({phase.chance:.0%})"
+        )
 
 
 def _shop(shop: Shop) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from tests.simulation.cloud import Queue, Table
 from tests.simulation.fibres import START, Fibre, Killed, Time
 from tests.simulation.prisjakt import HOST, Road
+from tests.simulation.reconciling import Reconciling
 from tests.simulation.shops import Order, Shop, Step, shops
 from tests.simulation.troubles import Troubles
 
@@ -90,7 +91,7 @@ class Receiver:
 class World:
     """Everything that is in one seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, reconciles: bool = True) -> None:
         self.seed = seed
         self.random = Random(seed)  # noqa: S311  # the point is that it can be repeated
         self.time = Time()
@@ -124,11 +125,14 @@ class World:
         self._receiver = Receiver(self)
         self.invocations = 0
         self.last_delivery = START
+        self.reconciling = Reconciling(self) if reconciles else None
         self._plan()
 
     def run(self) -> None:
         """Until the queue is empty and nothing more comes, or something is wrong."""
         end = max(self.troubles.end, self.last_delivery) + GRACE
+        if self.reconciling is not None:
+            end = max(end, self.reconciling.end + GRACE)
         try:
             if not self.time.run(end) and not self.violations:
                 left = [one.body for one in self.queue.waiting.values()]
@@ -208,7 +212,7 @@ class World:
             raise StorageError("GetSecretValue: nobody there")
         return self.by_name[name].document(self.time.now)
 
-    def _read(self, name: str, deadline: datetime) -> str:
+    def read(self, name: str, deadline: datetime) -> str:
         del deadline
         self.spend(self.random.uniform(0.005, 0.05))
         return self.document(name)
@@ -277,7 +281,7 @@ class World:
     def _process(self) -> Ports:
         road = Road(self)
         return Ports(
-            shops=Shops(self._read, clock=self.time, alarm=self.alarm, unknown_reads=timedelta(0)),
+            shops=Shops(self.read, clock=self.time, alarm=self.alarm, unknown_reads=timedelta(0)),
             ledger=Ledger(self.table),
             rate_limit=RateLimit(self.table, self.allowance),
             prisjakt=PrisjaktClient(
@@ -302,6 +306,8 @@ class World:
         for shop in self.shops:
             for order in shop.orders:
                 self._plan_order(shop, order)
+        if self.reconciling is not None:
+            self.reconciling.plan()
 
     def _plan_order(self, shop: Shop, order: Order) -> None:
         for step in order.steps:
@@ -340,6 +346,9 @@ class World:
         return lambda: self._deliver(shop, order, step, topic, attempt)
 
     def _deliver(self, shop: Shop, order: Order, step: Step, topic: str, attempt: int) -> None:
+        if not attempt and self.reconciling is not None and self.reconciling.loses():
+            self.log("%s %s %s: never leaves the shop", shop.name, order.id, topic)
+            return
         platform = PLATFORMS[shop.platform]
         name = "x-shopify-topic" if shop.platform == "shopify" else "x-wc-webhook-topic"
         headers = {name: topic, **platform.sign(step.body, shop.secret)}

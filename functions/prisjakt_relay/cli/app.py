@@ -15,7 +15,19 @@ from rich.console import Console
 from rich.text import Text
 
 from prisjakt_relay import __version__
-from prisjakt_relay.cli import check, dead, local, order, prisjakt, report, shop, snippet, uninstall
+from prisjakt_relay.cli import (
+    check,
+    dead,
+    local,
+    order,
+    prisjakt,
+    reconcile,
+    report,
+    shop,
+    snippet,
+    uninstall,
+    webhooks,
+)
 from prisjakt_relay.errors import RelayError, StorageError
 
 NAME = "prisjakt-relay"
@@ -30,20 +42,33 @@ app = typer.Typer(
     help="Reports the purchases that came from Prisjakt, exactly once.",
     epilog=(
         "Exit codes: 0 done, 1 not as it should be, 2 wrong call or set-up, "
-        "3 AWS or Prisjakt does not answer, 130 interrupted, 141 the reader of a pipe has gone."
+        "3 AWS, Prisjakt or the shop system does not answer, 130 interrupted, "
+        "141 the reader of a pipe has gone."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (snippet, shop, check, order, report, dead, prisjakt, local, uninstall):
+for commands in (
+    snippet,
+    shop,
+    webhooks,
+    check,
+    order,
+    report,
+    reconcile,
+    dead,
+    prisjakt,
+    local,
+    uninstall,
+):
     commands.add_commands(app)
 
 _PANELS = {
-    "Set a shop up": ("snippet", "shop"),
+    "Set a shop up": ("snippet", "shop", "webhooks"),
     "See that it works": ("test", "doctor"),
     "Understand": ("order", "report"),
-    "Repair": ("dead",),
+    "Repair": ("reconcile", "backfill", "dead"),
     "What Prisjakt holds": ("prisjakt",),
     "On this machine, and the end": ("local", "demo", "uninstall"),
 }

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from prisjakt_relay.local.system import LocalSystem
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+_LOOK_SECONDS: Final = 1.0
+_MEASURES: Final = frozenset({"order_silence", "click_silence"})  # of each run, for the metrics
+_WHY: Final = ("reason", "cause", "standing", "topic")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -85,7 +88,8 @@ def local(
         if sys.stderr.isatty():
             hint(_invitation(system, port))
         lines.print(f"ready {system.address}")
-        lines.ended.wait()
+        while not lines.ended.wait(_LOOK_SECONDS):
+            system.shop_systems.follow_the_relay()  # shops come and go
     if lines.reader_is_gone:
         raise BrokenPipeError
 
@@ -123,7 +127,7 @@ class _Lines:
         """A line of the functions' logs."""
         if self._as_json:
             self.print(json.dumps({k: v for k, v in line.items() if k != "_aws"}))
-        else:
+        elif line["message"] not in _MEASURES:
             self.print(_readable(line))
 
     def print(self, text: str) -> None:
@@ -137,6 +141,8 @@ class _Lines:
 
 
 def _invitation(system: LocalSystem, port: int) -> str:
+    from prisjakt_relay.local.shop_systems import FOLDER
+
     prisjakt = (
         f"The simulated Prisjakt has every pixel, and takes any client id with any secret: "
         f"{system.prisjakt_url}"
@@ -146,6 +152,7 @@ def _invitation(system: LocalSystem, port: int) -> str:
     return (
         f"Two shops to buy in: {system.address}/\n"
         f"A shop of your own: {command('shop', 'add', 'my-shop', local_port=port)}\n"
+        f"Each shop has a simulated shop system: {system.address}{FOLDER}/my-shop\n"
         f"{prisjakt}\n"
         "Ctrl-C ends it, and nothing stays."
     )
@@ -161,11 +168,12 @@ def _text(path: Path) -> str:
 def _readable(line: Mapping[str, Any]) -> str:
     parts = [
         line["timestamp"][11:23],
-        f"{line['service']:<8}",
+        f"{line['service']:<10}",
         f"{line['message']:<19}",
         line.get("shop", ""),
         line.get("order_id", ""),
-        line.get("reason") or line.get("cause") or "",
+        next((line[name] for name in _WHY if line.get(name)), ""),
+        f"{line['recovered']} recovered of {line['orders']}" if "recovered" in line else "",
         line.get("problem", ""),
     ]
     return "  ".join(str(part) for part in parts if part)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from prisjakt_relay.cli import output
+from prisjakt_relay.cli import output, shop_api
 from prisjakt_relay.cli.options import Json, ShopName, Yes, on_stack
 from prisjakt_relay.cli.shop_fields import (
     asked_signing_secret,
     completed,
+    plain,
     read_document,
     secret_value,
+    switch,
     to_unset,
     with_fields,
 )
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from prisjakt_relay.operations.shop_documents import Change, Webhooks
     from prisjakt_relay.operations.stack import Stack
+    from prisjakt_relay.reconciler.progress import Progress
     from prisjakt_relay.shop import Shop
 
 LISTED: Final = (
@@ -35,9 +38,10 @@ LISTED: Final = (
     "report_when",
     "corrects",
     "domain",
+    "reconcile",
     "problem",
 )
-HIDDEN: Final = "•••"
+RECONCILE: Final = "reconcile"
 TAKEN_UP: Final = "The functions take it up within five minutes."
 
 
@@ -52,6 +56,7 @@ def add_commands(app: typer.Typer) -> None:
     signing.command("add")(add_signing_secret)
     signing.command("remove")(remove_signing_secret)
     group.add_typer(signing, name="signing-secret")
+    shop_api.add_commands(group)
     app.add_typer(group, name="shop")
 
 
@@ -115,16 +120,18 @@ def list_shops(stack: Stack, as_json: Json = False) -> None:
     Example: prisjakt-relay shop list
     """
     from prisjakt_relay.operations import shops
+    from prisjakt_relay.reconciler.progress import ProgressBook
 
     with output.progress() as progress:
         found = list(progress.track(shops.each(stack), description="Reading"))
     problems = [str(shop) for _, shop in found if isinstance(shop, SetupError)]
+    reconciled = ProgressBook(stack.store).shops()
     if as_json:
-        output.print_json([_listed(name, shop) for name, shop in found])
+        output.print_json([_listed(name, shop, name in reconciled) for name, shop in found])
     elif not found:
         output.hint(f"no shops yet: {stack.command('shop', 'add', 'SHOP')}")
     else:
-        output.show(_shop_table(found))
+        output.show(_shop_table(found, reconciled))
         _print(*problems)
     if problems:
         raise typer.Exit(1)
@@ -144,8 +151,11 @@ def show(
     Example: prisjakt-relay shop show my-shop
     """
     from prisjakt_relay.operations import shop_documents, shops
+    from prisjakt_relay.reconciler.progress import ProgressBook
 
     document = shops.document(stack, name)
+    book = ProgressBook(stack.store)
+    is_reconciled, progress = name in book.shops(), book.get(name)
     fields = shop_documents.effective(document)
     problem = shop_documents.problem(document)
     platform = str(document.get("platform"))
@@ -159,6 +169,12 @@ def show(
                     for field, value in fields.items()
                 },
                 "defaults": [field for field in fields if field not in document],
+                "reconcile": {
+                    "on": is_reconciled,
+                    "ran_at": progress.ran_at,
+                    "complete_until": progress.cursor,
+                    "problem": progress.problem or None,
+                },
                 "webhooks": webhooks and _webhooks(stack, name, platform, webhooks),
                 "problem": problem,
             }
@@ -169,6 +185,7 @@ def show(
         for field, value in fields.items():
             told = shop_documents.masked(field, value, revealed=with_secrets)
             output.row(table, field, _cell(field, told, document))
+        output.row(table, RECONCILE, _reconciled(is_reconciled, progress))
         output.show(table)
         if webhooks:
             _tell_webhooks(stack, name, platform, webhooks)
@@ -187,6 +204,13 @@ def set_fields(
         list[str] | None,
         typer.Option(metavar="FIELD", help="Back to its default; repeatable."),
     ] = None,
+    reconcile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="on|off",
+            help="Look every hour for orders that never arrived; `shop api set` goes before.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Change fields of a shop's document, and show what changes.
@@ -194,25 +218,40 @@ def set_fields(
     Example: prisjakt-relay shop set my-shop --mode live
     """
     from prisjakt_relay.operations import shop_documents, shops
+    from prisjakt_relay.reconciler.progress import ProgressBook
 
-    if not given and not unset:
+    wanted = None if reconcile is None else switch("--reconcile", reconcile)
+    if not given and not unset and wanted is None:
         raise SetupError(
             "nothing to set: name a field, like "
             f"`{stack.command('shop', 'set', name, '--mode', 'live')}`; --help shows them all"
         )
-    before = shops.document(stack, name)
-    after = shop_documents.changed(before, given, to_unset(unset or [], before, given))
+    before = after = shops.document(stack, name)
+    if given or unset:
+        after = shop_documents.changed(before, given, to_unset(unset or [], before, given))
     changes = shop_documents.changes(before, after)
+    switched: list[Change] = []
+    if wanted is not None and wanted != (name in ProgressBook(stack.store).shops()):
+        if wanted:
+            _require_reconcilable(stack, name, shop_documents.check(after))
+        switched.append(shop_documents.Change(RECONCILE, not wanted, wanted))
     if not as_json:
-        _tell_changes(name, before, after, changes)
+        _tell_changes(name, before, after, [*changes, *switched])
     if changes:
         _warn(stack, name, before, changes)
         if any(change.field in ("pixel_id", "order_reference") for change in changes):
             _warn_of_twins(stack, name, shop_documents.check(after))
         shop_documents.write(stack, name, after)
         output.hint(f"Written. {TAKEN_UP}")
+    if switched and ProgressBook(stack.store).switch(name, on=bool(wanted)):
+        output.hint(
+            "The reconciler's next run, within an hour, begins with the last 48 hours."
+            if wanted
+            else "From now on nobody looks for orders that never arrive."
+        )
     if as_json:
-        output.print_json({"shop": name, "changes": [_change(change) for change in changes]})
+        told = [_change(change) for change in [*changes, *switched]]
+        output.print_json({"shop": name, "changes": told})
 
 
 @on_stack
@@ -229,17 +268,25 @@ def remove(
 
     Example: prisjakt-relay shop remove my-shop
     """
-    from prisjakt_relay.operations import shop_documents, shops
+    from prisjakt_relay.operations import platform_access, shop_documents, shops
+    from prisjakt_relay.reconciler.progress import ProgressBook
 
     kept_until = None
-    if shop_documents.is_there(stack, name) or now:
+    is_to_go = shop_documents.is_there(stack, name) or now
+    if is_to_go:
         output.hint(
             f"Within five minutes, webhooks of {name} are answered 404 and nothing is reported "
-            "for it any more. What waits is kept trying for 29 days, in case the shop comes back."
+            "for it any more. What waits is kept trying for 29 days, in case the shop comes back. "
+            "The access to its own API, if there is any, goes for good; before that, "
+            f"`{stack.command('webhooks', 'remove', name)}` can take its webhooks away."
         )
         if not output.confirmed(f"Remove shop {name} from the stack {stack.name}?", yes=yes):
             output.hint("Nothing was removed.")
             raise typer.Exit(1)
+    # What belongs to the shop goes before it: if this is interrupted, the next call finds the rest.
+    ProgressBook(stack.store).switch(name, on=False)
+    platform_access.remove(stack, name)
+    if is_to_go:
         kept_until = shop_documents.remove(stack, name, now=now)
         told = f"{name} is removed."
     else:
@@ -256,7 +303,7 @@ def remove(
             f"secretsmanager restore-secret --secret-id {shops.secret_id(stack, name)} "
             f"--region {stack.region}"
         )
-    output.hint("Delete its webhooks in the shop, too.")
+    output.hint("Delete its webhooks in the shop, too, as far as they are still there.")
 
 
 @on_stack
@@ -373,6 +420,9 @@ def _tell_set_up(
     if generated:
         _print("  secret", f"    {generated}")
     _print(
+        "Or let the relay make them, through the shop system's own API:",
+        f"    {stack.command('shop', 'api', 'set', name)}",
+        f"    {stack.command('webhooks', 'register', name)}",
         "",
         "The tag for the shop's pages:",
         f"    {stack.command('snippet', name)}",
@@ -385,7 +435,26 @@ def _tell_set_up(
         )
 
 
-def _shop_table(found: Iterable[tuple[str, Shop | SetupError]]) -> Table:
+def _require_reconcilable(stack: Stack, name: str, shop: Shop) -> None:
+    from prisjakt_relay.operations import platform_access
+
+    if "ReconcilerLogGroup" not in stack.outputs:
+        raise SetupError(f"the stack {stack.name} is older and has no reconciler: deploy it again")
+    platform_access.require_reading(stack, name, shop)
+
+
+def _reconciled(is_on: bool, progress: Progress) -> str:
+    if not is_on:
+        return "off"
+    if progress.ran_at is None:
+        return "on, has not run yet"
+    ran = f"on, last run {output.moment(progress.ran_at)} UTC"
+    return f"{ran}: {progress.problem}" if progress.problem else ran
+
+
+def _shop_table(
+    found: Iterable[tuple[str, Shop | SetupError]], reconciled: Collection[str]
+) -> Table:
     from rich.text import Text
 
     table = output.table("", "Shop", "Platform", "Mode", "Pixel", "Reports", "Corrects")
@@ -397,14 +466,16 @@ def _shop_table(found: Iterable[tuple[str, Shop | SetupError]]) -> Table:
             output.row(table, name, "cannot be used", style="red")
             continue
         pixel, reports, corrects = shop.pixel_id[:8], shop.report_when, _corrects(shop)
-        what = Text(name).append(f"\n{shop.domain}" if shop.domain else "", "dim")
+        more = filter(None, (shop.domain, "reconciled" if name in reconciled else None))
+        what = Text(name).append("".join(f"\n{each}" for each in more), "dim")
         output.row(table, what, shop.platform, shop.mode, pixel, reports, corrects)
     return table
 
 
-def _listed(name: str, shop: Shop | SetupError) -> dict[str, Any]:
+def _listed(name: str, shop: Shop | SetupError, is_reconciled: bool) -> dict[str, Any]:
     if isinstance(shop, SetupError):
-        return dict.fromkeys(LISTED) | {"shop": name, "problem": str(shop)}
+        known = {"shop": name, "reconcile": is_reconciled, "problem": str(shop)}
+        return dict.fromkeys(LISTED) | known
     return {
         "shop": name,
         "platform": shop.platform,
@@ -413,6 +484,7 @@ def _listed(name: str, shop: Shop | SetupError) -> dict[str, Any]:
         "report_when": shop.report_when,
         "corrects": _corrects(shop),
         "domain": shop.domain,
+        "reconcile": is_reconciled,
         "problem": None,
     }
 
@@ -442,32 +514,17 @@ def _tell_changes(
 
 def _cell(field: str, value: Any, document: Mapping[str, Any]) -> str:
     """A field's value; marked where the document leaves it to the default."""
-    text = _plain(value)
-    return f"{text} (default)" if text and field not in document else text
-
-
-def _plain(value: Any) -> str:
-    """A value as people read it."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, Mapping):
-        return str(
-            value.get("secret") or f"{value['fingerprint']} ({value['characters']} characters)"
-        )
-    if isinstance(value, list | tuple):
-        separator = "\n" if any(isinstance(each, Mapping) for each in value) else ", "
-        return separator.join(map(_plain, value)) or "none"
-    return str(value)
+    text = plain(value)
+    is_default = field not in document and field != RECONCILE
+    return f"{text} (default)" if text and is_default else text
 
 
 def _change(change: Change) -> dict[str, Any]:
     from prisjakt_relay.operations import shop_documents
 
-    if not shop_documents.is_secret(change.field):
+    if change.field == RECONCILE or not shop_documents.is_secret(change.field):
         return {"field": change.field, "before": change.before, "after": change.after}
-    before, after = (value and HIDDEN for value in (change.before, change.after))
+    before, after = (value and shop_api.HIDDEN for value in (change.before, change.after))
     return {"field": change.field, "before": before, "after": after}
 
 

@@ -84,26 +84,33 @@ OPTIONS: Final[Mapping[str, Option]] = {
 }
 
 
-def with_fields(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option per field; its argument `given` holds what they were given."""
-    signature = signature_of(command)
-    own = [p for name, p in signature.parameters.items() if name != "given"]
-    options = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option.annotation
+def with_options(
+    options: Mapping[str, Option], values: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option per field; its argument `given` holds what `values` makes of those
+    that were given."""
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        signature = signature_of(command)
+        own = [p for name, p in signature.parameters.items() if name != "given"]
+        added = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option.annotation
+            )
+            for name, option in options.items()
+        ]
+
+        @functools.wraps(command)
+        def with_given(*positional: Any, **arguments: Any) -> None:
+            given = {name: arguments.pop(name) for name in options}
+            command(*positional, given=values(given), **arguments)
+
+        with_given.__signature__ = signature.replace(  # type: ignore[attr-defined]  # typer reads it
+            parameters=[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + added
         )
-        for name, option in OPTIONS.items()
-    ]
+        return with_given
 
-    @functools.wraps(command)
-    def with_given(*positional: Any, **arguments: Any) -> None:
-        given = {name: arguments.pop(name) for name in OPTIONS}
-        command(*positional, given=_values(given), **arguments)
-
-    with_given.__signature__ = signature.replace(  # type: ignore[attr-defined]  # typer reads it
-        parameters=[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
-    )
-    return with_given
+    return decorated
 
 
 def _values(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +123,7 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
             continue
         flag = OPTIONS[field].flag
         if field in ("corrections", "landing_page_fallback"):
-            values[field] = _switch(flag, text)
+            values[field] = switch(flag, text)
         elif field == "signing_secrets":
             values[field] = [secret_value(flag, secret) for secret in text]
         elif field == "prisjakt_client_secret":
@@ -133,7 +140,10 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _switch(flag: str, text: str) -> bool:
+with_fields = with_options(OPTIONS, _values)
+
+
+def switch(flag: str, text: str) -> bool:
     if text not in _SWITCH:
         raise SetupError(f"{flag} {text!r}: write on or off")
     return _SWITCH[text]
@@ -178,37 +188,42 @@ def to_unset(
 
 
 @dataclass(frozen=True)
-class _Question:
-    """What to ask for a field; without an answer it is `otherwise`, or asked again."""
+class Question:
+    """What to ask for a field; without an answer it is `otherwise`, or asked again.
+
+    `read` makes of an answer what the document holds. `platform` is the only one that is asked.
+    """
 
     field: str
     text: str
     otherwise: str | None = None
     hidden: bool = False
-    platform: str | None = None  # the only one that is asked, None: each
+    platform: str | None = None
+    read: Callable[[str], Any] = str
 
 
-_CLIENT_SECRET: Final = _Question("prisjakt_client_secret", "Its secret (not shown)", hidden=True)
-_SIGNING_SECRET: Final = _Question(
+_CLIENT_SECRET: Final = Question("prisjakt_client_secret", "Its secret (not shown)", hidden=True)
+_SIGNING_SECRET: Final = Question(
     "signing_secrets",
     "Signing secret, at the end of Settings, Notifications, Webhooks (not shown)",
     hidden=True,
     platform="shopify",
+    read=lambda secret: [secret],
 )
 _QUESTIONS: Final = (
-    _Question("platform", "What runs the shop, shopify or woocommerce"),
-    _Question("pixel_id", "Pixel id, from Business Center, Integrations, Conversion Tracking"),
+    Question("platform", "What runs the shop, shopify or woocommerce"),
+    Question("pixel_id", "Pixel id, from Business Center, Integrations, Conversion Tracking"),
     _SIGNING_SECRET,
-    _Question("domain", "Its ….myshopify.com domain (Enter: any)", "", platform="shopify"),
-    _Question(
+    Question("domain", "Its ….myshopify.com domain (Enter: any)", "", platform="shopify"),
+    Question(
         "domain",
         "The host of its WordPress address, without https:// (Enter: any)",
         "",
         platform="woocommerce",
     ),
-    _Question("prisjakt_client_id", "Prisjakt client id, for corrections (Enter: none)", ""),
+    Question("prisjakt_client_id", "Prisjakt client id, for corrections (Enter: none)", ""),
     _CLIENT_SECRET,
-    _Question("mode", "Mode, test, live or off (Enter: test)", "test"),
+    Question("mode", "Mode, test, live or off (Enter: test)", "test"),
 )
 
 
@@ -220,35 +235,37 @@ def completed(document: Mapping[str, Any]) -> dict[str, Any]:
     if not sys.stdin.isatty():
         field = missing[0].field
         raise SetupError(f"{field}: is missing; give it with {OPTIONS[field].flag}")
+    from prisjakt_relay.operations import shop_documents
+
     answers = dict(document)
     for question in _QUESTIONS:
         if _is_open(question, answers):
-            _ask(question, answers)
+            ask(question, answers, shop_documents.check_so_far)
     return answers
 
 
-def _is_needed(question: _Question, document: Mapping[str, Any]) -> bool:
+def _is_needed(question: Question, document: Mapping[str, Any]) -> bool:
     return question.otherwise is None and _is_open(question, document)
 
 
-def _is_open(question: _Question, document: Mapping[str, Any]) -> bool:
+def _is_open(question: Question, document: Mapping[str, Any]) -> bool:
     if question.field in document or question.platform not in (None, document.get("platform")):
         return False
     return question is not _CLIENT_SECRET or "prisjakt_client_id" in document
 
 
-def _ask(question: _Question, answers: dict[str, Any]) -> None:
-    """Ask until the answer can be used."""
-    from prisjakt_relay.operations import shop_documents
-
+def ask(
+    question: Question, answers: dict[str, Any], check: Callable[[Mapping[str, Any]], object]
+) -> None:
+    """Ask until the answer can be used: `check` raises `SetupError` if not."""
     while True:
         text = _answer(question)
         if not text and question.otherwise == "":
             return
         value = text or question.otherwise
-        candidate = {question.field: [value] if question is _SIGNING_SECRET else value}
+        candidate = {question.field: None if value is None else question.read(value)}
         try:
-            shop_documents.check_so_far({**answers, **candidate})
+            check({**answers, **candidate})
         except SetupError as error:
             output.hint(str(error))
             continue
@@ -256,7 +273,7 @@ def _ask(question: _Question, answers: dict[str, Any]) -> None:
         return
 
 
-def _answer(question: _Question) -> str:
+def _answer(question: Question) -> str:
     prompt = f"{question.text}: "
     return (_hidden(prompt) if question.hidden else _visible(prompt)).strip()
 
@@ -280,6 +297,24 @@ def _visible(prompt: str) -> str:
 def asked_signing_secret() -> str:
     if not sys.stdin.isatty():
         raise SetupError("signing_secrets: is missing; give it with --signing-secret")
+    from prisjakt_relay.operations import shop_documents
+
     answers: dict[str, Any] = {"platform": "shopify"}
-    _ask(_SIGNING_SECRET, answers)
+    ask(_SIGNING_SECRET, answers, shop_documents.check_so_far)
     return str(answers["signing_secrets"][0])
+
+
+def plain(value: Any) -> str:
+    """A field's value as people read it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, Mapping):
+        return str(
+            value.get("secret") or f"{value['fingerprint']} ({value['characters']} characters)"
+        )
+    if isinstance(value, list | tuple):
+        separator = "\n" if any(isinstance(each, Mapping) for each in value) else ", "
+        return separator.join(map(plain, value)) or "none"
+    return str(value)

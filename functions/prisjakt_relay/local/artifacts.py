@@ -17,9 +17,14 @@ from uv import find_uv_bin
 from prisjakt_relay.errors import SetupError
 from prisjakt_relay.local import project
 
-FUNCTIONS: Final = ("ReceiverFunction", "SenderFunction")
+FUNCTIONS: Final = ("ReceiverFunction", "SenderFunction", "ReconcilerFunction")
 
-_RECIPE: Final = ("functions/Makefile", "requirements/receiver.txt", "requirements/sender.txt")
+_RECIPE: Final = (
+    "functions/Makefile",
+    "requirements/receiver.txt",
+    "requirements/sender.txt",
+    "requirements/reconciler.txt",
+)
 _NEVER_DEPLOYED: Final = ("cli", "local", "operations")
 
 

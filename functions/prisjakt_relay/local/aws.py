@@ -48,6 +48,7 @@ class EmbeddedAws:
         self.endpoint = f"http://127.0.0.1:{port}"
         for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
             os.environ.pop(name, None)  # a person's own set-up has no say in here
+        self._given: dict[str, str] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="prisjakt-relay-"))
         self._log = (self._folder / "aws.log").open("wb")
         self._process = subprocess.Popen(  # our own interpreter
@@ -70,6 +71,16 @@ class EmbeddedAws:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """How a function would find it, as its root."""
+        return {
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ENDPOINT_URL": self.endpoint,
+        }
 
     def _environment(self, port: int, *, enforce_iam: bool) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "COV_"))}
@@ -128,6 +139,22 @@ class EmbeddedAws:
         except ClientError:
             secrets.put_secret_value(SecretId=secret_id, SecretString=text)
 
+    def give_access(self, name: str, document: Mapping[str, str]) -> None:
+        """Write a shop's second document, unless somebody has written another than we did."""
+        secrets, secret_id = self.client("secretsmanager"), f"{STACK}/platform-api/{name}"
+        text = json.dumps(document)
+        try:
+            secrets.create_secret(Name=secret_id, SecretString=text)
+        except ClientError:
+            try:
+                written = secrets.get_secret_value(SecretId=secret_id)["SecretString"]
+            except ClientError:
+                return  # somebody is removing it
+            if written != self._given.get(name):
+                return
+            secrets.put_secret_value(SecretId=secret_id, SecretString=text)
+        self._given[name] = text
+
     def deploy(
         self,
         template: Path,
@@ -135,13 +162,16 @@ class EmbeddedAws:
         *,
         parameters: Mapping[str, str],
         time_scale: float,
+        webhook_address: str,
     ) -> dict[str, str]:
         """Create the template's stack with these artifacts; returns its outputs."""
         s3 = self.client("s3")
         s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         for function, folder in artifacts.items():
             s3.put_object(Bucket=_BUCKET, Key=f"{function}.zip", Body=_zip(folder))
-        expanded = expand(template.read_text("utf-8"), time_scale=time_scale)
+        expanded = expand(
+            template.read_text("utf-8"), time_scale=time_scale, webhook_address=webhook_address
+        )
         cloudformation = self.client("cloudformation")
         try:
             cloudformation.create_stack(
@@ -211,11 +241,14 @@ class _NoManagedPolicies:
         return {}
 
 
-def expand(template: str, *, time_scale: float = 1.0) -> dict[str, Any]:
+def expand(
+    template: str, *, time_scale: float = 1.0, webhook_address: str | None = None
+) -> dict[str, Any]:
     """The SAM template as CloudFormation that ministack can create.
 
-    Two things differ from AWS's own expansion: the routes, which SAM keeps in an OpenAPI body
-    that ministack does not read, become resources; and the waits are scaled.
+    Three things differ from AWS's own expansion: the routes, which SAM keeps in an OpenAPI body
+    that ministack does not read, become resources; the waits are scaled, schedules to no less than
+    a minute, below which there are none; and webhooks arrive at `webhook_address`, if it is given.
     """
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
     document = yaml_parse(template)
@@ -235,6 +268,11 @@ def expand(template: str, *, time_scale: float = 1.0) -> dict[str, Any]:
         elif resource["Type"] == "AWS::Lambda::Function":
             variables = resource["Properties"]["Environment"]["Variables"]
             variables["TIME_SCALE"] = str(time_scale)
+            if webhook_address is not None and "WEBHOOK_ADDRESS" in variables:
+                variables["WEBHOOK_ADDRESS"] = webhook_address
+        elif resource["Type"] == "AWS::Events::Rule":
+            properties = resource["Properties"]
+            properties["ScheduleExpression"] = _sooner(properties["ScheduleExpression"], time_scale)
         elif (
             resource["Type"] == "AWS::SQS::Queue" and "VisibilityTimeout" in resource["Properties"]
         ):
@@ -243,6 +281,14 @@ def expand(template: str, *, time_scale: float = 1.0) -> dict[str, Any]:
                 _SHORTEST_VISIBILITY, round(properties["VisibilityTimeout"] * time_scale)
             )
     return expanded
+
+
+def _sooner(schedule: str, time_scale: float) -> str:
+    """An hourly schedule in minutes."""
+    if schedule != "rate(1 hour)":
+        raise SetupError(f"the schedule {schedule} cannot be scaled: teach it the local system")
+    minutes = max(1, round(60 * time_scale))
+    return f"rate({minutes} minute{'' if minutes == 1 else 's'})"
 
 
 def _with_numbers(value: Any, parameters: dict[str, Any]) -> Any:

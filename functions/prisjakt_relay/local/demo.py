@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -35,10 +37,18 @@ STORY: Final = (
     ("woocommerce", "made-test-purchase", "a test with a bare UUID"),
 )
 
+# Orders of which the relay hears nothing, and the topics that should have told it.
+LOST: Final = (
+    ("shopify", "orders-create-paid", "orders/create"),
+    ("woocommerce", "made-purchase-paid", "order.created"),
+)
+
 TIME_SCALE: Final = 0.05  # nobody wants to watch a wait of ten seconds
 TITLES: Final = {"shopify": "Shopify", "woocommerce": "WooCommerce"}
 
+_ANSWER_SECONDS: Final = 30
 _SETTLE_SECONDS: Final = 30
+_LINES_SECONDS: Final = 5
 _COLOURS: Final = {"queued": "green", "ignored": "yellow"}
 
 
@@ -47,6 +57,7 @@ class Result:
     """What was sent and answered, and what Prisjakt holds, beside what it should hold."""
 
     answers: list[dict[str, Any]] = field(default_factory=list)
+    recovered: list[dict[str, Any]] = field(default_factory=list)
     held: list[dict[str, Any]] = field(default_factory=list)
     owed: list[dict[str, Any]] = field(default_factory=list)
     queue_is_empty: bool = False
@@ -56,6 +67,7 @@ class Result:
         return (
             self.queue_is_empty
             and all(answer["right"] for answer in self.answers)
+            and len(self.recovered) == len(LOST)
             and self.held == self.owed
         )
 
@@ -63,6 +75,7 @@ class Result:
         return {
             "right": self.is_right,
             "answers": self.answers,
+            "recovered": self.recovered,
             "held": self.held,
             "owed": self.owed,
         }
@@ -80,9 +93,12 @@ def run(port: int, console: Console) -> Result:
         secret = None if forged else shops[sample.shop]["signing_secrets"][0]
         sent.append(sample.moved(by, secret))
 
-    result = Result(owed=_owed(sent))
+    lost = [_another(deliveries.load(*sample).moved(by, None)) for *sample, _ in LOST]
+    lines: list[Mapping[str, Any]] = []
+
+    result = Result(owed=_owed([*sent, *lost]))
     with progress.status("Building the functions, starting AWS and Prisjakt on this machine…"):
-        system = LocalSystem(port=port, shops=shops, time_scale=TIME_SCALE)
+        system = LocalSystem(port=port, shops=shops, time_scale=TIME_SCALE, on_line=lines.append)
     with system:
         console.print(
             "\n[bold]shop system → HTTP API → receiver → queue → sender → Prisjakt[/bold]"
@@ -94,6 +110,13 @@ def run(port: int, console: Console) -> Result:
                 for delivery, (_, _, told) in zip(sent, STORY, strict=True)
             ]
         console.print(_answers_table(result))
+        with progress.status("Losing two webhooks, and reconciling…"):
+            for order, (*_, topic) in zip(lost, LOST, strict=True):
+                system.ask_for_reconciling(order.shop)
+                _lose(system, order, topic)
+            system.reconcile()
+            result.recovered = _recovered(lines, [order.shop for order in lost])
+        console.print(_recovered_table(result))
         with progress.status("Waiting until the queue is empty…"):
             result.queue_is_empty = _is_settled(system)
         result.held = _held(system)
@@ -110,6 +133,7 @@ def _send(address: str, delivery: Delivery, told: str) -> dict[str, Any]:
         body=delivery.body,
         headers=dict(delivery.headers),
         retries=False,
+        timeout=_ANSWER_SECONDS,
     )
     body = response.json()
     expected = delivery.expected
@@ -125,6 +149,43 @@ def _send(address: str, delivery: Delivery, told: str) -> dict[str, Any]:
         "right": response.status == expected["status"]
         and (expected["answer"] is None or body == expected["answer"]),
     }
+
+
+def _another(sample: Delivery) -> Delivery:
+    """An order like the sample's with an id of its own."""
+    order, conversion = json.loads(sample.body), sample.expected["conversion"]
+    order["id"] += 100
+    ids = {"order_id": str(order["id"]), "order_reference": str(order["id"])}
+    return replace(
+        sample,
+        body=json.dumps(order).encode(),
+        expected=sample.expected | {"conversion": conversion | ids},
+    )
+
+
+def _lose(system: LocalSystem, order: Delivery, topic: str) -> None:
+    """Place the order in the shop's system, whose webhook gets lost on its way."""
+    shop_system = system.shop_systems.of(order.shop)
+    if shop_system is not None:
+        shop_system.deaf = True
+        shop_system.put(json.loads(order.body), topic)
+        shop_system.deaf = False
+
+
+def _recovered(lines: Iterable[Mapping[str, Any]], shops: list[str]) -> list[dict[str, Any]]:
+    """What the reconciler found, once it has told of all these shops."""
+    end = time.monotonic() + _LINES_SECONDS
+    told: list[Mapping[str, Any]] = []
+    while time.monotonic() < end:
+        told = [line for line in list(lines) if line["service"] == "reconciler"]
+        if {line.get("shop") for line in told if line["message"] == "reconciled"} >= set(shops):
+            break
+        time.sleep(0.05)
+    return [
+        {name: line[name] for name in ("platform", "shop", "order_id", "standing")}
+        for line in told
+        if line["message"] == "recovered"
+    ]
 
 
 def _is_settled(system: LocalSystem) -> bool:
@@ -223,6 +284,19 @@ def _answers_table(result: Result) -> Table:
     return table
 
 
+def _recovered_table(result: Result) -> Table:
+    table = _table("Two webhooks are lost; what the reconciler finds", "", "shop", "order", "")
+    owed = {event["external_event_id"] for event in result.owed}
+    for each in result.recovered:
+        table.add_row(
+            _mark(each["order_id"] in owed),
+            each["shop"],
+            each["order_id"],
+            f"[green]recovered[/green] ({each['standing']})",
+        )
+    return table
+
+
 def _held_table(result: Result) -> Table:
     table = _table(
         "What Prisjakt now holds",
@@ -253,8 +327,8 @@ def _print_verdict(console: Console, result: Result) -> None:
     queued = sum(answer["outcome"] == "queued" for answer in result.answers)
     orders = Counter(event["event_name"] for event in result.held)
     console.print(
-        f"\n{len(result.answers)} webhooks, {queued} queued, "
-        f"{orders['purchase']} purchases and {orders['test-purchase']} test purchases at Prisjakt."
+        f"\n{len(result.answers)} webhooks, {queued} queued, {len(result.recovered)} recovered. "
+        f"Prisjakt has {orders['purchase']} purchases, {orders['test-purchase']} test purchases."
     )
     if result.is_right:
         console.print("[bold green]Exactly right: each order once, and nothing else.[/bold green]")

@@ -1,40 +1,13 @@
-"""What goes to and fro between a client and the simulated Prisjakt API, faults included."""
+"""Faults of the simulated Prisjakt API, and its refusals."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Literal
 
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One HTTP request; header names in lower case, query values decoded."""
-
-    method: str
-    path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    origin: str = "https://api.pj.nu"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What to send back: after `hang` seconds, or, with `cut`, a closed connection instead."""
-
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-    body: object | None = None
-    hang: float = 0.0
-    cut: bool = False
-
-    @property
-    def content(self) -> bytes:
-        return b"" if self.body is None else to_json(self.body).encode()
+from prisjakt_relay.local.exchange import Answer
 
 
 @dataclass(kw_only=True)
@@ -78,14 +51,3 @@ class ProblemError(Exception):
         super().__init__(title)
         self.status = status
         self.body = {"title": title, "status": status, "detail": detail, **members}
-
-
-def to_json(value: object) -> str:
-    """JSON in which a Decimal is a number with the very digits it has."""
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{to_json(k)}:{to_json(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(to_json, value)) + "]"
-    return json.dumps(value)

@@ -16,7 +16,8 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 from zoneinfo import ZoneInfo
 
-from prisjakt_relay.local.prisjakt_exchange import Answer, Call, Fault, ProblemError, to_json
+from prisjakt_relay.local.exchange import Answer, Call, to_json
+from prisjakt_relay.local.prisjakt_exchange import Fault, ProblemError
 from prisjakt_relay.local.prisjakt_records import Click, Event, Shop
 from prisjakt_relay.local.prisjakt_rules import (
     BATCH_RULES,

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from prisjakt_relay.local.prisjakt_exchange import Call, ProblemError
+from prisjakt_relay.local.exchange import Call
+from prisjakt_relay.local.prisjakt_exchange import ProblemError
 
 Rule = tuple[str, Callable[[Any], bool]]
 Errors = dict[str, tuple[str, object]]

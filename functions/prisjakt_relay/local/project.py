@@ -19,6 +19,7 @@ from prisjakt_relay.errors import SetupError
 LOCAL_MODULES: Final = (
     "aws_lambda_powertools",
     "flask",
+    "graphql",
     "ministack",
     "samtranslator",
     "uv",

@@ -121,7 +121,8 @@ def money(amount: Decimal) -> str:
 def _add_hall(app: Flask, storefront: Storefront) -> None:
     @app.get("/")
     def hall() -> str:
-        sellers = [(house, storefront.relay_shop(house)) for house in HOUSES.values()]
+        shops = [(house, storefront.relay_shop(house)) for house in HOUSES.values()]
+        sellers = [(house, shop, shop and storefront.loses(shop[0])) for house, shop in shops]
         return render_template("hall.html", sellers=sellers, elsewhere=storefront.elsewhere)
 
     @app.post("/enter/<platform>")
@@ -133,6 +134,13 @@ def _add_hall(app: Flask, storefront: Storefront) -> None:
         if visit in ("listing", "test"):
             landing += f"?pjclid={storefront.new_click_id(signed=visit == 'listing')}"
         return redirect(landing, 303)
+
+    @app.post("/lose/<platform>")
+    def lose(platform: str) -> AnyResponse:
+        """Deliveries of a shop get lost from now on, or arrive again."""
+        house = HOUSES.get(platform) or abort(404)
+        storefront.lose(house, on=request.form.get("deliveries") == "lost")
+        return redirect("/", 303)
 
     @app.post("/start-over")
     def start_over() -> AnyResponse:

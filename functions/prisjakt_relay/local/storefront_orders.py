@@ -6,7 +6,6 @@ in their place. The buyer stays the invented one of the samples.
 
 from __future__ import annotations
 
-import json
 import string
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -17,10 +16,6 @@ from random import Random
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
-
-from prisjakt_relay.local.deliveries import Delivery
-from prisjakt_relay.platforms import PLATFORMS
-from prisjakt_relay.shop import Shop
 
 Document = dict[str, Any]
 
@@ -81,16 +76,6 @@ class Purchase:
     @property
     def tax(self) -> Decimal:
         return sum((tax_in(line.total) for line in self.lines), tax_in(SHIPPING))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Webhook:
-    """One delivery: where to, and every byte of it."""
-
-    path: str
-    topic: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
 
 
 def goods(lines: Sequence[Line]) -> Decimal:
@@ -203,7 +188,7 @@ def _shopify_line(sample: Document, purchase: Purchase, index: int, line: Line) 
 
 
 def shopify_paid(order: Document, now: datetime) -> Document:
-    """The same order once its invoice is paid, as `orders/paid` tells."""
+    """The same order once its invoice is paid, as `orders/updated` tells."""
     return deepcopy(order) | {
         "financial_status": "paid",
         "total_outstanding": "0.00",
@@ -340,40 +325,6 @@ def _modified(order: Document, moment: datetime) -> Document:
         "date_modified": _naive(moment, _ZONE),
         "date_modified_gmt": _naive(moment, UTC),
     }
-
-
-def webhook(
-    sample: Delivery,
-    order: Document,
-    *,
-    shop_name: str,
-    shop: Shop,
-    topic: str,
-    now: datetime,
-    random: Random,
-) -> Webhook:
-    """The order on its way to the relay: the sample's headers, signed with the first secret."""
-    body = json.dumps(order, ensure_ascii=False, separators=(",", ":")).encode()
-    own = {
-        "x-shopify-event-id": new_uuid(random),
-        "x-shopify-order-id": str(order["id"]),
-        "x-shopify-topic": topic,
-        "x-shopify-triggered-at": f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z",
-        "x-shopify-webhook-id": new_uuid(random),
-        "x-wc-webhook-delivery-id": f"{random.getrandbits(128):032x}",
-        "x-wc-webhook-event": topic.rpartition(".")[2],
-        "x-wc-webhook-topic": topic,
-    }
-    if shop.domain is not None:
-        own["x-shopify-shop-domain"] = shop.domain
-        own["x-wc-webhook-source"] = f"https://{shop.domain}/"
-    own |= PLATFORMS[sample.platform].sign(body, shop.signing_secrets[0])
-    return Webhook(
-        path=f"/webhooks/{sample.platform}/{shop_name}",
-        topic=topic,
-        headers=tuple((name, own.get(name.lower(), value)) for name, value in sample.headers),
-        body=body,
-    )
 
 
 def _later(moment: str, now: datetime) -> datetime:

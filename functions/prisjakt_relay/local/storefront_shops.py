@@ -18,14 +18,15 @@ from threading import RLock
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-import urllib3
-
 from prisjakt_relay.conversion import is_click_id
+from prisjakt_relay.intake import assess
 from prisjakt_relay.local import deliveries
 from prisjakt_relay.local import storefront_orders as orders
-from prisjakt_relay.local.deliveries import Delivery
 from prisjakt_relay.local.prisjakt_model import Event, PrisjaktModel
-from prisjakt_relay.local.storefront_orders import Line, Product, Purchase, Webhook
+from prisjakt_relay.local.shop_system import Delivery
+from prisjakt_relay.local.shop_systems import Heard, ShopSystems
+from prisjakt_relay.local.storefront_orders import Line, Product, Purchase
+from prisjakt_relay.platforms import PLATFORMS
 from prisjakt_relay.shop import Shop
 
 KEPT: Final = 1_000  # carts, visits and orders, each
@@ -36,7 +37,9 @@ MOST_ATTRIBUTES: Final = 250  # Shopify's own limit
 LONGEST_ATTRIBUTE: Final = 1_000  # its name and its value, each
 
 _WOOCOMMERCE_DOMAIN: Final = "demo-woocommerce.example"
-_DELIVERY_SECONDS: Final = 35  # the front gives up before
+_MEASURES: Final = frozenset({"order_silence", "click_silence"})  # of each run, for the metrics
+LOST: Final = "lost"  # on its way
+UNSENT: Final = "unsent"  # by a shop system without such a webhook
 _LINE_FIELDS: Final = (
     "service",
     "message",
@@ -44,28 +47,24 @@ _LINE_FIELDS: Final = (
     "order_id",
     "reason",
     "cause",
+    "standing",
+    "topic",
     "problem",
     "answer_title",
 )
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the relay said; status 0 if it could not be reached."""
-
-    status: int
-    body: Mapping[str, Any]
-
-
-Deliver = Callable[[Webhook], Answer]
 Later = Callable[[Callable[[], None]], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """One of the two shops: its addresses, its goods, and the samples that its orders follow."""
+    """One of the two shops: its addresses, its goods, and the samples that its orders follow.
+
+    `placed`, `paid` and `cancelled` are the topics that tell of it: one each, though Shopify and
+    WooCommerce may send several, which all say the same.
+    """
 
     platform: str
     like: str
@@ -124,7 +123,7 @@ SHOPIFY: Final = House(
     ),
     sample="orders-create-paid",
     placed="orders/create",
-    paid="orders/paid",
+    paid="orders/updated",
     cancelled="orders/cancelled",
 )
 WOOCOMMERCE: Final = House(
@@ -190,17 +189,22 @@ class Cart:
 
 @dataclass(slots=True)
 class Sent:
-    """A webhook and its answer, which is None until it comes."""
+    """A webhook and its answer, which is None until it comes; `missing` says why none will."""
 
     topic: str
-    answer: Answer | None = None
+    answer: Heard | None = None
+    missing: str | None = None
+
+    @property
+    def is_awaited(self) -> bool:
+        return self.answer is None and self.missing is None
 
     def to_json(self) -> dict[str, object]:
         body = self.answer.body if self.answer else {}
         return {
             "topic": self.topic,
             "status": self.answer.status if self.answer else None,
-            "outcome": body.get("outcome") or body.get("title"),
+            "outcome": body.get("outcome") or body.get("title") or self.missing,
             "reason": body.get("reason"),
         }
 
@@ -223,16 +227,16 @@ class Placed:
 class Storefront:
     """The state of both shops, and what was seen of the relay and of Prisjakt.
 
-    `shops` gives the relay's as they are now; each house sells for the first of its platform.
-    `later` runs what a visitor does not wait for: a shop system sends its webhooks after the
-    thank-you page.
+    `shops` gives the relay's as they are now; each house sells for the first of its platform, whose
+    system keeps the orders and sends the webhooks. `later` runs what a visitor does not wait for:
+    a shop system sends after the thank-you page.
     """
 
     def __init__(
         self,
         shops: Callable[[], Mapping[str, Shop]],
         *,
-        deliver: Deliver,
+        systems: ShopSystems,
         model: PrisjaktModel | None,
         prisjakt_url: str,
         later: Later | None = None,
@@ -240,7 +244,7 @@ class Storefront:
         random: Random | None = None,
     ) -> None:
         self._relay_shops = shops
-        self._deliver = deliver
+        self._systems = systems
         self._model = model
         self._prisjakt_url = prisjakt_url
         self._worker = None if later else ThreadPoolExecutor(1, thread_name_prefix="storefront")
@@ -253,11 +257,13 @@ class Storefront:
         self._turn = RLock()
         self._carts: dict[str, OrderedDict[str, Cart]] = {name: OrderedDict() for name in HOUSES}
         self._placed: OrderedDict[str, Placed] = OrderedDict()
+        self._by_id: OrderedDict[tuple[str, str], Placed] = OrderedDict()
         self._corrections: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._said: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._order_ids: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._lines: deque[dict[str, str]] = deque(maxlen=LINES_SHOWN)
         self._numbers = dict.fromkeys(HOUSES, 1000)
+        systems.listen(self._hear)
 
     def close(self) -> None:
         if self._worker is not None:
@@ -396,6 +402,7 @@ class Storefront:
             is_paid=purchase.paid,
         )
         _keep(self._placed, purchase.token, placed)
+        _keep(self._by_id, (shop_name, str(purchase.id)), placed)
         cart.quantities.clear()
         if house is SHOPIFY:  # its buyer gets a new cart; WooCommerce's visit goes on
             self._carts[house.platform].pop(cart.token, None)
@@ -433,30 +440,59 @@ class Storefront:
         shop = self._relay_shops().get(placed.shop_name)
         if shop is None:  # removed since the order was placed
             return
-        webhook = orders.webhook(
-            self._samples[placed.house.platform],
-            placed.document,
-            shop_name=placed.shop_name,
-            shop=shop,
-            topic=topic,
-            now=self._clock(),
-            random=self._random,
-        )
         sent = Sent(topic)
         placed.sent.append(sent)
-        self._later(partial(self._send, placed, sent, webhook))
+        self._later(partial(self._put, placed, placed.document, sent, shop))
 
-    def _send(self, placed: Placed, sent: Sent, webhook: Webhook) -> None:
-        answer = self._deliver(webhook)
+    def _put(self, placed: Placed, document: dict[str, Any], sent: Sent, shop: Shop) -> None:
+        """Give the order to its shop's system, which sends it, unless deliveries get lost."""
+        self._systems.put(placed.shop_name, document, sent.topic)
+        if not sent.is_awaited:
+            return
+        platform = PLATFORMS[placed.house.platform]
+        decision = assess(platform, placed.shop_name, shop, document, self._clock())
+        missing = LOST if self.loses(placed.shop_name) else UNSENT
         with self._turn:
-            sent.answer = answer
-            if reference := answer.body.get("order_reference"):
-                placed.reference = str(reference)
-                key = (placed.shop_name, placed.reference)
-                _keep(self._order_ids, key, str(placed.purchase.id))
+            sent.missing = missing
+            if decision.conversion is not None:  # the relay may yet find it by itself
+                self._refer(placed, decision.conversion.order_reference)
+
+    def _hear(self, shop_name: str, delivery: Delivery, heard: Heard) -> None:
+        """What became of a delivery; one that was tried again is another."""
+        with self._turn:
+            placed = self._by_id.get((shop_name, delivery.order_id))
+            if placed is None:
+                return
+            awaited = (each for each in placed.sent if each.is_awaited)
+            sent = next((each for each in awaited if each.topic == delivery.topic), None)
+            if sent is None:
+                sent = Sent(delivery.topic)
+                placed.sent.append(sent)
+            sent.answer = heard
+            if reference := heard.body.get("order_reference"):
+                self._refer(placed, str(reference))
+
+    def _refer(self, placed: Placed, reference: str) -> None:
+        placed.reference = reference
+        key = (placed.shop_name, placed.reference)
+        _keep(self._order_ids, key, str(placed.purchase.id))
+
+    def loses(self, shop_name: str) -> bool:
+        """Whether deliveries of a shop get lost on their way."""
+        system = self._systems.of(shop_name)
+        return system is not None and system.deaf
+
+    def lose(self, house: House, *, on: bool) -> None:
+        """From now on, what the house's shop sends gets lost, or arrives again."""
+        found = self.relay_shop(house)
+        system = self._systems.of(found[0]) if found else None
+        if system is not None:
+            system.deaf = on
 
     def on_line(self, line: Mapping[str, Any]) -> None:
         """A line of the functions' logs: the newest are shown, corrections are counted."""
+        if line.get("message") in _MEASURES:
+            return
         with self._turn:
             self._lines.append(
                 {"time": str(line.get("timestamp", ""))[11:19]}
@@ -537,33 +573,7 @@ class Storefront:
         return self._corrections.get((shop_name, order_id), 0)
 
 
-def deliver_to(address: str) -> Deliver:
-    """Send webhooks to a relay at this address, as a shop system does."""
-
-    def deliver(webhook: Webhook) -> Answer:
-        try:
-            response = urllib3.request(
-                "POST",
-                address + webhook.path,
-                body=webhook.body,
-                headers=dict(webhook.headers),
-                retries=False,
-                timeout=_DELIVERY_SECONDS,
-            )
-        except urllib3.exceptions.HTTPError as error:
-            return Answer(0, {"title": f"no answer: {type(error).__name__}"})
-        try:
-            body = response.json()
-        except ValueError:
-            body = None
-        return Answer(
-            response.status, body if isinstance(body, dict) else {"title": "not an answer of ours"}
-        )
-
-    return deliver
-
-
-def _order_of(sample: Delivery) -> dict[str, Any]:
+def _order_of(sample: deliveries.Delivery) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(sample.body)
     return document
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -14,19 +15,25 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
+from prisjakt_relay.aws import Service
+from prisjakt_relay.environment import prisjakt_address
 from prisjakt_relay.errors import SetupError, ShopDocumentError
 from prisjakt_relay.local import artifacts, project
-from prisjakt_relay.local.aws import EmbeddedAws
+from prisjakt_relay.local.aws import STACK, EmbeddedAws
 from prisjakt_relay.local.front import Front
 from prisjakt_relay.local.prisjakt_model import TOKEN_PATH, PrisjaktModel
 from prisjakt_relay.local.prisjakt_server import create_app, serve
 from prisjakt_relay.local.relay_shops import RelayShops
+from prisjakt_relay.local.shop_systems import FOLDER, ShopSystems, deliver
+from prisjakt_relay.local.shop_systems_server import create_app as create_shop_systems
 from prisjakt_relay.local.storefront import create_storefront
-from prisjakt_relay.local.storefront_shops import Storefront, deliver_to
+from prisjakt_relay.local.storefront_shops import Storefront
 from prisjakt_relay.prisjakt.auth import TOKEN_URL
-from prisjakt_relay.sender.settings import prisjakt_address
+from prisjakt_relay.reconciler.progress import ProgressBook
 from prisjakt_relay.shop import SHOP_NAME, from_document, unknown_fields
+from prisjakt_relay.tables import DynamoStore
 
 Line = Mapping[str, Any]
 
@@ -59,7 +66,7 @@ def read_shops(text: str) -> dict[str, dict[str, Any]]:
 class LocalSystem:
     """Everything on loopback: front on `port`, Prisjakt on `port` + 1, AWS on `port` + 2.
 
-    The front takes webhooks and shows the demo storefront.
+    The front takes webhooks, shows the demo storefront, and serves the APIs of the shops' systems.
     """
 
     def __init__(
@@ -101,10 +108,21 @@ class LocalSystem:
                     "PrisjaktTokenUrl": _token_address(prisjakt_url),
                 },
                 time_scale=time_scale,
+                webhook_address=f"{self.address}/webhooks",
             )
+            relay_shops = RelayShops(self.aws.client("secretsmanager"), shops)
+            self.shop_systems = ShopSystems(
+                relay_shops,
+                address=self.address,
+                deliver=deliver,
+                give_access=self.aws.give_access,
+                time_scale=time_scale,
+            )
+            self._closers.append(self.shop_systems.close)
+            self.shop_systems.follow_the_relay()
             storefront = Storefront(
-                RelayShops(self.aws.client("secretsmanager"), shops),
-                deliver=deliver_to(self.address),
+                relay_shops,
+                systems=self.shop_systems,
                 model=self.model,
                 prisjakt_url=prisjakt_url,
             )
@@ -114,7 +132,9 @@ class LocalSystem:
                 "127.0.0.1",
                 port + 2,
                 self.aws.webhooks_path(),
-                pages=create_storefront(storefront).wsgi_app,
+                pages=DispatcherMiddleware(
+                    create_storefront(storefront), {FOLDER: create_shop_systems(self.shop_systems)}
+                ),
             )
             self._closers.append(front.close)
             self._follow(storefront.on_line, on_line)
@@ -128,8 +148,30 @@ class LocalSystem:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def ask_for_reconciling(self, name: str) -> None:
+        """Put a shop on the reconciler's list."""
+        dynamodb = Service("dynamodb", environment=self.aws.environment)
+        store = DynamoStore(
+            dynamodb,
+            self.outputs["LedgerTable"],
+            clock=lambda: datetime.now(UTC),
+            sleep=time.sleep,
+        )
+        ProgressBook(store).switch(name, on=True)
+
+    def reconcile(self) -> None:
+        """Run the reconciler now, as its schedule does, and wait until it is done."""
+        resource = self.aws.client("cloudformation").describe_stack_resource(
+            StackName=STACK, LogicalResourceId="ReconcilerFunction"
+        )
+        answer = self.aws.client("lambda").invoke(
+            FunctionName=resource["StackResourceDetail"]["PhysicalResourceId"], Payload=b"{}"
+        )
+        if "FunctionError" in answer:
+            raise SetupError(f"the reconciler failed: {answer['Payload'].read().decode()}")
+
     def _follow(self, *listeners: Callable[[Line], None]) -> None:
-        groups = [self.outputs["ReceiverLogGroup"], self.outputs["SenderLogGroup"]]
+        groups = [self.outputs[f"{each}LogGroup"] for each in ("Receiver", "Sender", "Reconciler")]
         thread = Thread(
             target=self._read_logs_while_there, args=(groups, listeners), name="logs", daemon=True
         )

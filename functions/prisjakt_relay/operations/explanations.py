@@ -1,7 +1,7 @@
 """Every outcome and reason in plain words: what it means, and what a person can do about it.
 
-Commands are written with SHOP and ORDER in the place of names, until `Explanation.on` fills them
-in.
+Commands are written with SHOP, ORDER, FIRST_DAY and LAST_DAY in the place of names and dates, until
+`Explanation.on` fills them in.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prisjakt_relay.errors import Problem
 from prisjakt_relay.outcomes import DeathReason, Outcome, Reason, Received
+from prisjakt_relay.reconciler.reconciliation import Disagreement, Standing
 
 if TYPE_CHECKING:
     from prisjakt_relay.operations.stack import Stack
@@ -26,9 +27,12 @@ class Explanation(NamedTuple):
     meaning: str
     remedy: str = NOTHING
 
-    def on(self, stack: Stack, shop: str, order: str) -> Explanation:
-        """The same, with its commands as they are typed for that order."""
-        names = {"SHOP": shop, "ORDER": order}
+    def on(
+        self, stack: Stack, shop: str, order: str, *, first_day: str = "", last_day: str = ""
+    ) -> Explanation:
+        """The same, with its commands as they are typed for that order, or for orders of those
+        days."""
+        names = {"SHOP": shop, "ORDER": order, "FIRST_DAY": first_day, "LAST_DAY": last_day}
 
         def typed(found: re.Match[str]) -> str:
             return f"`{stack.command(*(names.get(word, word) for word in found[1].split()))}`"
@@ -134,6 +138,46 @@ DEATHS: Final[Mapping[DeathReason, Explanation]] = {
     DeathReason.EXPIRED: Explanation(
         "for 29 days no try succeeded, after which Prisjakt could no longer tell a duplicate",
         "once the cause is mended, `prisjakt-relay dead resend SHOP ORDER`",
+    ),
+}
+
+_BACKFILL: Final = "`prisjakt-relay backfill SHOP --from FIRST_DAY --to LAST_DAY`"
+
+STANDINGS: Final[Mapping[Standing, Explanation]] = {
+    Standing.IGNORED: Explanation("nothing to report, for the reason that is named"),
+    Standing.WAITING: OUTCOMES[Outcome.WAITING],
+    Standing.REPORTED: OUTCOMES[Outcome.REPORTED],
+    Standing.ALREADY_AT_PRISJAKT: OUTCOMES[Outcome.ALREADY_AT_PRISJAKT],
+    Standing.NOT_CORRECTABLE: OUTCOMES[Outcome.NOT_CORRECTABLE],
+    Standing.CORRECTION_REFUSED: OUTCOMES[Outcome.CORRECTION_REFUSED],
+    Standing.NOTHING_TO_REPORT: OUTCOMES[Outcome.NOTHING_TO_REPORT],
+    Standing.DEAD: OUTCOMES[Outcome.DEAD],
+    Standing.DROPPED: Explanation(
+        "dead, and given up by somebody",
+        "if it is to be tried after all, `prisjakt-relay dead resend SHOP ORDER`",
+    ),
+    Standing.MISSED: Explanation("it is to be reported, and no sender has heard of it", _BACKFILL),
+    Standing.OUTDATED: Explanation("it has changed, and no sender has heard of that", _BACKFILL),
+    Standing.CORRECTABLE: Explanation(
+        "it changed when corrections were not possible, and they are now", _BACKFILL
+    ),
+    Standing.STUCK: Explanation("it waits, but its message must be gone by now", _BACKFILL),
+}
+
+DISAGREEMENTS: Final[Mapping[Disagreement, Explanation]] = {
+    Disagreement.NOT_THERE: Explanation(
+        "Prisjakt took it once, and does not show it now",
+        "ask Prisjakt; `prisjakt-relay order SHOP ORDER` tells when it was taken",
+    ),
+    Disagreement.DIFFERENT: Explanation(
+        "Prisjakt holds other figures than those it took from the relay",
+        "find out who else reports with this pixel; the order's next change puts it right, if "
+        "corrections is on",
+    ),
+    Disagreement.TWICE: Explanation(
+        "Prisjakt holds more than one purchase of this reference",
+        "look for a browser pixel, or for two shops with one order_reference, and ask Prisjakt to "
+        "take one back",
     ),
 }
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Final
 
 from prisjakt_relay.errors import (
@@ -18,19 +19,22 @@ from prisjakt_relay.errors import (
 )
 from prisjakt_relay.operations.explanations import said
 from prisjakt_relay.operations.stack import Stack, clock, told_clearly
-from prisjakt_relay.prisjakt.auth import Tokens
+from prisjakt_relay.prisjakt.auth import Tokens, credentials_of
 from prisjakt_relay.prisjakt.client import PrisjaktClient
-from prisjakt_relay.prisjakt.transport import session
-from prisjakt_relay.sender.sending import credentials_of
 from prisjakt_relay.shop import Shop
+from prisjakt_relay.transport import session
 
+LONGEST_WAIT: Final = timedelta(seconds=60)  # for one request's turn
 ROLE: Final = "shop_user"  # what reading and correcting need
 
 
-def client(stack: Stack, name: str, shop: Shop) -> PrisjaktClient:
+def client(
+    stack: Stack, name: str, shop: Shop, *, wait: Callable[[float], None] | None = None
+) -> PrisjaktClient:
     """A client with the shop's credentials; raises `SetupError` if it has none.
 
-    Its requests take their turns like the senders': `HeldError` says when the next one is.
+    Its requests take their turns like the senders': `HeldError` says when the next one is. With
+    `wait` they wait so many seconds for a turn that comes soon, as they do not go all at once.
     """
     credentials = credentials_of(shop)
     if credentials is None:
@@ -42,8 +46,12 @@ def client(stack: Stack, name: str, shop: Shop) -> PrisjaktClient:
     def take_turn(counts: bool) -> None:
         if not counts:
             return
+        began = clock()
         with told_clearly():
-            turn = stack.rate_limit.reserve(shop.client, name, clock())
+            turn = stack.rate_limit.reserve(shop.client, name, began)
+            while turn is not None and wait is not None and turn - began <= LONGEST_WAIT:
+                wait(max(0.0, (turn - clock()).total_seconds()))
+                turn = stack.rate_limit.reserve(shop.client, name, clock(), waited=True)
         if turn is not None:
             raise HeldError(
                 f"this hour's requests to Prisjakt are used up: try again at {turn:%H:%M:%S} UTC",

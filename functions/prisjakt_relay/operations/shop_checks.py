@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -11,6 +12,9 @@ from typing import Any, Final
 
 from prisjakt_relay.errors import (
     HeldError,
+    PlatformAccessError,
+    PlatformBusyError,
+    PlatformRefusedError,
     PrisjaktError,
     RelayError,
     SetupError,
@@ -19,10 +23,12 @@ from prisjakt_relay.errors import (
 from prisjakt_relay.operations import (
     ledger_items,
     logs,
+    platform_access,
     prisjakt_access,
     shop_page,
     shops,
     trial,
+    webhooks,
 )
 from prisjakt_relay.operations.delivery import Refused, send
 from prisjakt_relay.operations.explanations import REASONS
@@ -31,7 +37,10 @@ from prisjakt_relay.operations.prisjakt_access import ROLE
 from prisjakt_relay.operations.shop_documents import FLAGS, WEBHOOKS
 from prisjakt_relay.operations.stack import Stack, clock
 from prisjakt_relay.outcomes import Outcome, Reason, Received
+from prisjakt_relay.platform_api import access
+from prisjakt_relay.platform_api.subscriptions import State, examined
 from prisjakt_relay.prisjakt.client import PrisjaktClient
+from prisjakt_relay.reconciler.progress import ProgressBook
 from prisjakt_relay.shop import Mode, Shop, unknown_fields
 
 SILENT: Final = timedelta(days=7)
@@ -46,6 +55,8 @@ _WITHOUT_ORDER: Final = (Reason.PING, Reason.TEST_DELIVERY)
 _UNSIGNED: Final = 401
 _DAY: Final = timedelta(days=1)
 _LINES: Final = 1_000
+_LONGEST_WAIT: Final = 4.0  # seconds that a busy shop system is waited for at once
+_OVERDUE: Final = timedelta(hours=3)  # of a function that runs every hour
 
 
 def checks(stack: Stack, name: str, page: str | None = None) -> list[tuple[str, Check]]:
@@ -61,6 +72,8 @@ def checks(stack: Stack, name: str, page: str | None = None) -> list[tuple[str, 
         ("signature", partial(signatures, stack, name, shop)),
         ("Prisjakt credentials", partial(prisjakt, stack, name, shop)),
         ("snippet", lambda: [snippet(stack, name, shop, page)]),
+        ("webhooks", lambda: registered(stack, name, shop)),
+        ("reconciliation", lambda: [reconciliation(stack, name)]),
         ("last delivery", lambda: [last_delivery(stack, name, shop)]),
         ("refused deliveries", lambda: [refused(stack, name, shop)]),
         ("dead orders", lambda: [dead(stack, name)]),
@@ -205,11 +218,11 @@ def _not_answered(
 
 
 def snippet(stack: Stack, name: str, shop: Shop, page: str | None) -> Finding:
-    """Whether the shop's page has it: the page asked for, else the front page of its domain."""
+    """Whether the shop's page has it: the page asked for, else the front page of its storefront."""
     if page is None and stack.local_port is not None:
         page = f"http://127.0.0.1:{stack.local_port}/{shop.platform}/"
-    if page is None and shop.domain is not None:
-        page = f"https://{shop.domain}/"
+    if page is None:
+        page = _storefront(stack, name, shop)
     if page is None:
         return Finding(
             "snippet",
@@ -218,6 +231,94 @@ def snippet(stack: Stack, name: str, shop: Shop, page: str | None) -> Finding:
             "name a page of the shop with --page",
         )
     return shop_page.look(page, shop.platform, stack.command("snippet", name))
+
+
+def _storefront(stack: Stack, name: str, shop: Shop) -> str | None:
+    with suppress(RelayError):  # the check of the webhooks says what is wrong
+        written = platform_access.document(stack, name)
+        if written is not None:
+            return f"{access.from_document(written, shop.platform).storefront}/"
+    return None if shop.domain is None else f"https://{shop.domain}/"
+
+
+def registered(stack: Stack, name: str, shop: Shop) -> list[Finding]:
+    """Whether the shop system has the webhooks, and sends them; nothing without its API."""
+    title = "webhooks"
+    set_access = f"give access with `{stack.command('shop', 'api', 'set', name)}`"
+    try:
+        written = platform_access.document(stack, name)
+    except platform_access.UnusableError as error:
+        return [Finding(title, False, str(error), set_access)]
+    if written is None:
+        return []
+    if (problem := platform_access.problem(written, shop.platform)) is not None:
+        return [Finding(title, False, f"the access to the shop's own API: {problem}", set_access)]
+    way = platform_access.check(written, shop.platform)
+    api = platform_access.connected(shop, way, longest=_LONGEST_WAIT)
+    address = stack.webhook(shop.platform, name)
+    try:
+        found = examined(api.webhooks(), api.topics, address)
+    except PlatformBusyError as error:
+        return [Finding(title, None, f"not looked at: {error}")]
+    except PlatformAccessError as error:
+        return [Finding(title, False, str(error), set_access)]
+    except PlatformRefusedError as error:
+        return [Finding(title, False, str(error))]
+    ours = webhooks.ours(found)
+    had_any = bool(ours) or ProgressBook(stack.store).get(name).has_webhooks
+    if not api.sees_all and not had_any:
+        return [
+            Finding(
+                title,
+                None,
+                "none that the app registered; those of Shopify's admin cannot be seen",
+                f"`{stack.command('webhooks', 'register', name)}` makes webhooks that can be "
+                "watched and repaired; then delete those of the admin",
+            )
+        ]
+    if ours and platform_access.signs_in_vain(shop, way):
+        return [
+            Finding(
+                title,
+                False,
+                "signed with the app's client secret, which the shop does not accept",
+                platform_access.accepting_remedy(stack, name),
+            )
+        ]
+    if wrong := webhooks.wrong(found):
+        told = ", ".join(map(webhooks.told, wrong))
+        repair = stack.command("webhooks", "repair", name)
+        return [Finding(title, False, told, f"put them in order with `{repair}`")]
+    alive = ", ".join(each.topic for each in found if each.state is State.ALIVE)
+    return [Finding(title, True, f"alive: {alive}")]
+
+
+def reconciliation(stack: Stack, name: str) -> Finding:
+    """Whether somebody looks every hour for orders that never arrived, and with what success."""
+    title, book = "reconciliation", ProgressBook(stack.store)
+    has_access = platform_access.document(stack, name) is not None
+    set_access = f"give access with `{stack.command('shop', 'api', 'set', name)}`"
+    if name not in book.shops():
+        switch = f"switch it on with `{stack.command('shop', 'set', name, '--reconcile', 'on')}`"
+        return Finding(
+            title,
+            None,
+            "off: orders whose deliveries get lost are not found",
+            switch if has_access else f"{set_access}; then {switch}",
+        )
+    if not has_access:
+        found = "on, but nobody has said how to get into the shop's own API"
+        return Finding(title, False, found, set_access)
+    progress = book.get(name)
+    if progress.ran_at is None:
+        return Finding(title, None, "on, has not run yet", "it runs every hour: look again then")
+    age = clock() - progress.ran_at
+    look = f"the log {stack.outputs.get('ReconcilerLogGroup', 'of the reconciler')} says why"
+    if progress.problem:
+        return Finding(title, False, f"failed {lasting(age)} ago: {progress.problem}", look)
+    if age > _OVERDUE:
+        return Finding(title, False, f"on, but has not run for {lasting(age)}", look)
+    return Finding(title, True, f"on, last run {lasting(age)} ago")
 
 
 def last_delivery(stack: Stack, name: str, shop: Shop) -> Finding:

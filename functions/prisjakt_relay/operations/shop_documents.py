@@ -34,7 +34,7 @@ _STAND_IN: Final[Mapping[str, Any]] = {
     "pixel_id": "00000000-0000-4000-8000-000000000000",
     "signing_secrets": ["stand-in"],
 }
-_THERE_IS_ONE: Final = frozenset({"ResourceExistsException", "InvalidRequestException"})
+THERE_IS_ONE: Final = frozenset({"ResourceExistsException", "InvalidRequestException"})
 _KEPT_BY_WOOCOMMERCE: Final = re.compile(r"[A-Za-z0-9]+")
 _LONGEST_SECRET: Final = 1_024
 _SHOPIFY_DOMAIN: Final = ".myshopify.com"
@@ -162,7 +162,11 @@ def masked(field: str, value: Any, *, revealed: bool = False) -> Any:
         return value
     if isinstance(value, list | tuple):
         return [masked(field, secret, revealed=revealed) for secret in value]
-    secret = str(value)
+    return disguised(str(value), revealed=revealed)
+
+
+def disguised(secret: str, *, revealed: bool) -> dict[str, Any]:
+    """What tells one secret from another without saying it, and it itself if `revealed`."""
     shown = {"fingerprint": fingerprint(secret), "characters": len(secret)}
     return shown | ({"secret": secret} if revealed else {})
 
@@ -201,7 +205,7 @@ def add(stack: Stack, name: str, document: Mapping[str, Any]) -> None:
                 Name=wanted, SecretString=text, Description=DESCRIPTION
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _THERE_IS_ONE:
+            if error.response["Error"]["Code"] not in THERE_IS_ONE:
                 raise
             require_unused(stack, name)
             _add_again(stack, name, text)

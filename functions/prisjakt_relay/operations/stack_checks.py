@@ -30,6 +30,7 @@ def checks(stack: Stack) -> list[tuple[str, Check]]:
         ("status", lambda: [status(stack)]),
         ("receiver", partial(function, stack, "receiver", "ReceiverFunction")),
         ("sender", partial(function, stack, "sender", "SenderFunction")),
+        ("reconciler", partial(function, stack, "reconciler", "ReconcilerFunction")),
         ("queue to sender", lambda: [queue_to_sender(stack)]),
         ("waiting orders", lambda: [waiting(stack)]),
         ("dead letters", lambda: [dead_letters(stack)]),

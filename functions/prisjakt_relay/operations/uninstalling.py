@@ -18,9 +18,13 @@ from typing import Any, Final, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from prisjakt_relay.errors import SetupError, StorageError
-from prisjakt_relay.operations import ledger_items, queue_messages
+from prisjakt_relay.operations import (
+    ledger_items,
+    platform_access,
+    queue_messages,
+    shop_documents,
+)
 from prisjakt_relay.operations.aws_errors import told
-from prisjakt_relay.operations.shop_documents import DESCRIPTION
 from prisjakt_relay.operations.stack import (
     clock,
     connect,
@@ -39,6 +43,7 @@ _GIGABYTE: Final = 1024**3
 LEDGER: Final = "ledger table"
 DEAD_LETTERS: Final = "dead-letter queue"
 _SECRETS: Final = {"shops": "shop document", "platform-api": "shop system credentials"}
+_DESCRIPTIONS: Final = (shop_documents.DESCRIPTION, platform_access.DESCRIPTION)
 
 _OURS: Final = "(prisjakt-relay)"  # in the template's description
 _GONE: Final = frozenset(
@@ -240,7 +245,7 @@ class Uninstaller:
             for secret in page["SecretList"]:
                 stack, _, path = str(secret["Name"]).partition("/")
                 kind = _SECRETS.get(path.partition("/")[0])
-                known = ours or secret.get("Description") == DESCRIPTION
+                known = ours or secret.get("Description") in _DESCRIPTIONS
                 if stack == self.name and kind is not None and known:
                     name = path.partition("/")[2]
                     yield Part(kind, name, secret["Name"], monthly=SECRET_A_MONTH)

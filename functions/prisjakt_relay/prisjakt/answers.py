@@ -28,7 +28,7 @@ from prisjakt_relay.errors import (
     RefusedError,
     RejectedError,
 )
-from prisjakt_relay.prisjakt.transport import read, read_short, text
+from prisjakt_relay.transport import read, read_short, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

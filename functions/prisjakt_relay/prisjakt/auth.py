@@ -17,7 +17,8 @@ from requests import Session
 from requests.exceptions import RequestException, Timeout
 
 from prisjakt_relay.errors import Problem, TokenError
-from prisjakt_relay.prisjakt.transport import (
+from prisjakt_relay.shop import Auth, Shop
+from prisjakt_relay.transport import (
     CONNECT_SECONDS,
     READ_SECONDS,
     exchange,
@@ -175,3 +176,12 @@ def _life(expires_in: object) -> float:
     except ValueError:
         return _UNTOLD_LIFE
     return min(seconds, _LONGEST_LIFE) if seconds > 0 else _UNTOLD_LIFE
+
+
+def credentials_of(shop: Shop) -> Credentials | None:
+    """How the shop shows who it is, if it has something to show. `create_event` takes no token: a
+    first report needs none, and must not wait for one."""
+    if shop.prisjakt_client_id is None:
+        return None
+    kind = HeaderPair if shop.prisjakt_auth is Auth.HEADERS else OAuth
+    return kind(shop.prisjakt_client_id, shop.prisjakt_client_secret or "")

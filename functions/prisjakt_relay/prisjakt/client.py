@@ -43,7 +43,7 @@ from prisjakt_relay.prisjakt.models import (
     PurchaseSummary,
     Shop,
 )
-from prisjakt_relay.prisjakt.transport import (
+from prisjakt_relay.transport import (
     CONNECT_SECONDS,
     READ_SECONDS,
     exchange,

@@ -12,7 +12,6 @@ from prisjakt_relay import aws
 from prisjakt_relay.ledger import LATE, LEASE, Ledger
 from prisjakt_relay.prisjakt.auth import Tokens
 from prisjakt_relay.prisjakt.client import PrisjaktClient
-from prisjakt_relay.prisjakt.transport import session
 from prisjakt_relay.queues import ConversionQueue, Message
 from prisjakt_relay.rate_limit import RateLimit
 from prisjakt_relay.sender.reporting import report
@@ -21,6 +20,7 @@ from prisjakt_relay.sender.settings import from_environment
 from prisjakt_relay.shop import Shops, secrets_reader
 from prisjakt_relay.tables import DynamoStore
 from prisjakt_relay.telemetry import Telemetry
+from prisjakt_relay.transport import session
 
 SHORTEST_LEASE: Final = ENOUGH_TIME  # a lease must outlive the try that it covers, however scaled
 

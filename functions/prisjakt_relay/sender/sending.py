@@ -27,13 +27,13 @@ from prisjakt_relay.errors import (
 )
 from prisjakt_relay.ledger import Change, Ledger, Record
 from prisjakt_relay.outcomes import DeathReason, Outcome
-from prisjakt_relay.prisjakt.auth import Credentials, HeaderPair, OAuth
+from prisjakt_relay.prisjakt.auth import credentials_of
 from prisjakt_relay.prisjakt.client import PrisjaktClient
 from prisjakt_relay.prisjakt.models import Event, PurchaseEvent
 from prisjakt_relay.queues import LONGEST_WAIT as LONGEST_HIDDEN
 from prisjakt_relay.queues import ConversionQueue, Message
 from prisjakt_relay.rate_limit import RateLimit
-from prisjakt_relay.shop import Auth, Shop, Shops
+from prisjakt_relay.shop import Shop, Shops
 
 if TYPE_CHECKING:
     from prisjakt_relay.telemetry import Emit  # whose logger the command line does without
@@ -551,12 +551,3 @@ def shows(client: PrisjaktClient, record: Record) -> bool:
         event.external_event_id == record.external_id and event.click_id.lower() == click_id
         for event in events_near(client, record.pixel_id, moment)
     )
-
-
-def credentials_of(shop: Shop) -> Credentials | None:
-    """How the shop shows who it is, if it has something to show. `create_event` takes no token: a
-    first report needs none, and must not wait for one."""
-    if shop.prisjakt_client_id is None:
-        return None
-    kind = HeaderPair if shop.prisjakt_auth is Auth.HEADERS else OAuth
-    return kind(shop.prisjakt_client_id, shop.prisjakt_client_secret or "")

@@ -32,7 +32,7 @@
     badge.className = `badge ${each.message}`;
     badge.textContent = each.message;
     cell(row, '').append(badge);
-    cell(row, [each.reason, each.cause, each.problem, each.answer_title].filter(Boolean).join(', '));
+    cell(row, [each.reason, each.cause, each.standing, each.topic, each.problem, each.answer_title].filter(Boolean).join(', '));
     cell(row, each.shop);
     cell(row, each.order_id);
   };

@@ -21,7 +21,9 @@
     steps.replaceChildren(first);
     for (const sent of order.sent) {
       const name = `Webhook ${sent.topic}`;
-      if (sent.status === null) step('waits', name, 'signed and on its way to the relay');
+      if (sent.outcome === 'lost') step('bad', name, 'lost on its way: the relay never hears of it');
+      else if (sent.outcome === 'unsent') step('bad', name, 'not sent: the shop system has no such webhook that is alive');
+      else if (sent.status === null) step('waits', name, 'signed and on its way to the relay');
       else if (!sent.status) step('bad', name, 'the relay did not answer');
       else {
         const why = sent.reason ? `, reason ${sent.reason}` : '';
@@ -39,6 +41,7 @@
     else if (isQueued && order.said === 'nothing_to_report') step('ignored', 'Prisjakt', 'learns nothing: the order was void before it was reported');
     else if (isQueued && order.said === 'dead') step('bad', 'Prisjakt', `dead: see ${explain}`);
     else if (isQueued) step('waits', 'Prisjakt', `the order waits in the queue for the sender${said}`);
+    else if (carries && order.sent.some((sent) => sent.outcome === 'lost' || sent.outcome === 'unsent')) step('waits', 'Prisjakt', 'learns of it when the order is reconciled');
     else if (order.sent.every((sent) => sent.status)) step('ignored', 'Prisjakt', carries ? 'learns nothing yet' : 'learns nothing of this order');
   };
   const look = async () => {

@@ -1,4 +1,4 @@
-"""One HTTP exchange as both the API and the token endpoint need it, and reading its body."""
+"""One HTTP exchange as Prisjakt, token endpoints and shop systems need it, and reading its body."""
 
 from __future__ import annotations
 
