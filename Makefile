@@ -59,7 +59,7 @@ sizes: snippet/node_modules ## The scripts' sizes beside others'. Fetches the ot
 load: setup ## What the capture script costs a page on load. Needs Chromium.
 	@$(BIN)/python -m tests.browser.load_cost
 
-build: setup ## Build both functions for Lambda, without Docker.
+build: setup ## Build the functions for Lambda, without Docker.
 	$(SAM) build
 
 test-artifacts: build ## Test what `make build` made.

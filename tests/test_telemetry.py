@@ -168,7 +168,6 @@ def test_two_events_share_a_metric_only_where_they_mean_the_same() -> None:
 
     assert [shared for shared in events.values() if len(shared) > 1] == [
         {"shop_document_unusable", "shop_document_stale", "shop_document_unknown_fields"},
-        {"reconcile_failed", "reconcile_gap"},
         {"not_at_prisjakt", "differs_at_prisjakt", "twice_at_prisjakt"},
     ]
     assert not events.keys() & {WAITING_AGE, *AGES.values()}

@@ -134,6 +134,20 @@ def test_the_reconciler_may_read_compare_and_queue_and_nothing_else(
     }
 
 
+def test_the_reconciler_may_write_no_order_of_the_ledger(resources: dict[str, Any]) -> None:
+    """Who can read the shops' orders cannot make up what was reported of them."""
+    written = {
+        statement["Action"]: statement["Condition"]["ForAllValues:StringLike"]
+        for statement in statements(resources, "ReconcilerRole")
+        if statement["Action"] in ("dynamodb:PutItem", "dynamodb:UpdateItem")
+    }
+
+    assert written == {
+        "dynamodb:PutItem": {"dynamodb:LeadingKeys": ["reconciled#*"]},
+        "dynamodb:UpdateItem": {"dynamodb:LeadingKeys": ["rate#*"]},
+    }
+
+
 def test_only_the_reconciler_may_read_how_to_get_into_shop_systems(
     resources: dict[str, Any],
 ) -> None:

@@ -24,6 +24,7 @@ CARRIED = (
     "functions/Makefile",
     "requirements/receiver.txt",
     "requirements/sender.txt",
+    "requirements/reconciler.txt",
     "snippet/dist/*",
     "snippet/shopify/prisjakt-relay.liquid",
     "snippet/woocommerce/prisjakt-relay/**/*",

@@ -7,6 +7,7 @@ Only the dimension `stack` is used; which shop and which reason is in the line's
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -36,13 +37,16 @@ METRICS: Final[Mapping[str, str]] = {
     "shop_document_unknown_fields": "ShopDocumentFaults",
     "recovered": "Recovered",
     "reconcile_failed": "ReconcileFaults",
-    "reconcile_gap": "ReconcileFaults",
+    "reconcile_gap": "ReconcileGaps",
     "webhook_broken": "BrokenWebhooks",
     "not_at_prisjakt": "Mismatches",
     "differs_at_prisjakt": "Mismatches",
     "twice_at_prisjakt": "Mismatches",
 }
 WAITING_AGE: Final = "WaitingAge"
+# Asked for every detail, they would write the session token of AWS, and addresses with
+# WooCommerce's key in the query.
+_TALKATIVE: Final = ("botocore", "urllib3")
 # What an age is of, where it is not of an order that waits.
 AGES: Final[Mapping[str, str]] = {"order_silence": "OrderSilence", "click_silence": "ClickSilence"}
 
@@ -58,6 +62,8 @@ class Telemetry:
 
     def __init__(self, function: str, stack: str, clock: Callable[[], datetime]) -> None:
         self._logger = Logger(service=function, location=None)
+        for library in _TALKATIVE:
+            logging.getLogger(library).setLevel(logging.INFO)
         self._stack = stack
         self._clock = clock
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final
 
@@ -67,6 +70,20 @@ def read_short(response: Response) -> bytes:
         return read(response, SHORT_BODY)
     except (HTTPError, OSError):
         return b""
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """The wait in seconds that the header asks for, by number or by date; None if it asks for none.
+
+    As it stands there: it may be negative, infinite, or not a number.
+    """
+    value = headers.get("Retry-After", "")
+    with contextlib.suppress(ValueError):
+        return float(value)
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        date = parsedate_to_datetime(value)
+        return ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds()
+    return None
 
 
 def text(value: object) -> str:

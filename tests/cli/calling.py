@@ -7,9 +7,11 @@ import io
 import json
 import sys
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
+import typer
 from tests.conftest import LOCAL_PORT
 
 from prisjakt_relay.cli.app import NAME, app, run
@@ -28,6 +30,12 @@ class Called:
         return json.loads(self.out)
 
 
+@cache
+def command_line() -> Any:
+    """All commands with their options, which take as long to put together as most calls take."""
+    return typer.main.get_command(app)
+
+
 class Terminal(io.StringIO):
     """Standard input with somebody at it."""
 
@@ -42,7 +50,9 @@ def call(*arguments: str, stdin: str = "", width: int = 120, asked: bool = False
         patch.setenv("COLUMNS", str(width))
         patch.setattr(sys, "stdin", Terminal(stdin) if asked else io.StringIO(stdin))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run(lambda: app(list(arguments), prog_name=NAME, standalone_mode=False))
+            code = run(
+                lambda: command_line()(list(arguments), prog_name=NAME, standalone_mode=False)
+            )
     return Called(code, out.getvalue(), err.getvalue())
 
 

@@ -53,7 +53,7 @@ def swallowing(endpoint: str, asked: Event) -> Iterator[int]:
             """Nothing to say."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield server.server_address[1] - 2
         finally:

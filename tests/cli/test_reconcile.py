@@ -164,7 +164,30 @@ def test_a_comparison_says_where_every_order_is_and_exits_with_0_if_all_is_well(
     assert "In the ledger: 1 order of these days." in words
     assert "At Prisjakt: 1 purchase of these days." in words
     assert words.endswith("No differences.")
-    assert called.err == "The shop's server is busy: going on in 2 s.\n"
+    assert called.err == "The shop's server is busy, or away: asking again in 2 s.\n"
+
+
+def test_what_changed_just_now_is_not_judged_which_is_told(
+    shop: ShopWithOrders, give: Give
+) -> None:
+    give(paged(shop.order(timedelta(seconds=5))))
+
+    called = local("reconcile", shop.name)
+
+    assert called.code == 0
+    assert "1 on_its_way" in said(called)
+    assert called.err.endswith("1 order is too fresh to be judged: run it again in a minute.\n")
+
+
+def test_a_command_to_copy_is_not_broken(shop: ShopWithOrders, give: Give) -> None:
+    missed = shop.order()
+    give(paged(missed))
+    day = f"{moment_of(missed):%Y-%m-%d}"
+
+    called = local("reconcile", shop.name, width=40)
+
+    command = f"`prisjakt-relay backfill {shop.name} --from {day} --to {day} "
+    assert any(line.startswith(f"→ {command}") for line in called.out.splitlines())
 
 
 def test_differences_are_told_by_kind_with_what_to_do(shop: ShopWithOrders, give: Give) -> None:
@@ -228,7 +251,7 @@ def test_what_was_not_compared_is_told_with_the_reason(
     )
     one = shop_with_orders(local_system, stack)
     other = shop_with_orders(local_system, stack, pixel_id=one.pixel_id)
-    give(PagedApi([]))
+    give(PagedApi())
 
     without, sharing = local("reconcile", bare.name), local("reconcile", one.name)
 
@@ -244,7 +267,7 @@ def test_what_was_not_compared_is_told_with_the_reason(
 def test_the_interval_is_as_asked_as_far_as_orders_can_be_reported(
     shop: ShopWithOrders, give: Give
 ) -> None:
-    api = PagedApi([])
+    api = PagedApi()
     give(api)
     today = datetime.now(UTC).date()
     first, last = today - timedelta(days=9), today - timedelta(days=2)
@@ -350,7 +373,7 @@ def test_an_interrupted_backfill_goes_on_where_it_was_unless_it_is_to_begin_anew
 ) -> None:
     first, second = shop.order(4 * HOURS), shop.order()
     page = Page((first,), moment_of(first))
-    broken = PagedApi([page], failure=PlatformBusyError("the shop's server does not answer"))
+    broken = PagedApi(pages=[page], failure=PlatformBusyError("the shop's server does not answer"))
     give(broken)
 
     failed = local("backfill", shop.name, "--yes")
@@ -373,6 +396,23 @@ def test_an_interrupted_backfill_goes_on_where_it_was_unless_it_is_to_begin_anew
     assert "interrupted run" not in done.err
 
 
+def test_a_run_that_was_interrupted_at_its_very_beginning_is_not_mentioned(
+    shop: ShopWithOrders, give: Give, queued: list[Conversion]
+) -> None:
+    order = shop.order()
+    midnight = shop.now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=6)
+    give(PagedApi(pages=[Page((order,), midnight)], failure=PlatformBusyError("later")))
+    failed = local("backfill", shop.name, "--yes")
+    give(paged(order))
+
+    again = local("backfill", shop.name, "--dry-run", "--json")
+
+    assert failed.code == 3
+    assert len(queued) == 1
+    assert "interrupted run" not in again.err
+    assert again.json["continued_from"] is None
+
+
 def test_ctrl_c_says_how_far_it_came(
     shop: ShopWithOrders, give: Give, queued: list[Conversion]
 ) -> None:
@@ -392,7 +432,7 @@ def test_nothing_to_send_is_told_and_ends_what_was_interrupted(
     shop: ShopWithOrders, give: Give, queued: list[Conversion]
 ) -> None:
     order = shop.order(4 * HOURS)
-    give(PagedApi([Page((order,), moment_of(order))], failure=PlatformBusyError("later")))
+    give(PagedApi(pages=[Page((order,), moment_of(order))], failure=PlatformBusyError("later")))
     local("backfill", shop.name, "--yes")
     give(paged(shop.order(note_attributes=[])))
 

@@ -481,6 +481,18 @@ def test_a_secret_is_rotated_without_a_gap(local_system: LocalSystem, name: str)
         assert first not in told.out + told.err
 
 
+def test_woocommerces_webhooks_are_to_be_renewed_with_a_new_secret(
+    local_system: LocalSystem, name: str
+) -> None:
+    document = SHOPIFY | {"platform": "woocommerce", "signing_secrets": ["letters1"]}
+    local_system.aws.put_shop(name, document)
+
+    added = local("shop", "signing-secret", "add", name, "--signing-secret", "letters2")
+
+    renew = f"prisjakt-relay webhooks repair {name} --renew --local --port {LOCAL_PORT}"
+    assert f"into its webhooks: {renew}\n" in added.err
+
+
 def test_shopifys_new_secret_is_given_or_asked_for(local_system: LocalSystem, written: str) -> None:
     command = ("shop", "signing-secret", "add", written)
 
@@ -494,6 +506,7 @@ def test_shopifys_new_secret_is_given_or_asked_for(local_system: LocalSystem, wr
     assert (given.code, again.code, asked.code) == (0, 0, 0)
     assert f"signing-secret remove {written} {fingerprint('not-to-be-seen')}" in given.err
     assert "nothing was written" in again.out
+    assert "webhooks repair" not in given.err
     assert document(local_system, written)["signing_secrets"] == [
         "not-to-be-seen",
         "second secret",

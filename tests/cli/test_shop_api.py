@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.operations.shop_servers import Served, put_access, served
 
 from prisjakt_relay.cli.shop_api import OPTIONS
 from prisjakt_relay.local.system import LocalSystem
+from prisjakt_relay.operations import platform_access
 from prisjakt_relay.operations import stack as stacks
 from prisjakt_relay.operations.shop_documents import fingerprint
 from prisjakt_relay.operations.stack import find_local
@@ -123,6 +125,21 @@ def test_wrong_credentials_are_not_written_unless_unchecked(
     kept = written(local_system, woocommerce.name)
     assert kept is not None
     assert kept["consumer_secret"] == "cs_wrong"
+
+
+def test_a_server_that_does_not_answer_is_told_with_its_address(
+    local_system: LocalSystem, woocommerce: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = partial(platform_access.connected, sleep=lambda _: None)
+    monkeypatch.setattr(platform_access, "connected", impatient)
+    woocommerce.system.outage = 503
+
+    refused = local("shop", "api", "set", woocommerce.name, *given(woocommerce), stdin=SECRET)
+
+    assert refused.code == 3
+    assert f"Is this the address of its API? {woocommerce.address}" in refused.err
+    assert "Settings, Advanced, REST API" not in refused.err
+    assert written(local_system, woocommerce.name) is None
 
 
 @pytest.mark.parametrize(
@@ -361,6 +378,9 @@ def test_removing_the_access_ends_reconciling(
 
         removed = local("shop", "api", "remove", shop.name, "--yes", "--json")
         again = local("shop", "api", "remove", shop.name, "--yes")
+        put_access(local_system, shop.name, shop.access)
+        local("shop", "set", shop.name, "--reconcile", "on")
+        removed_by_hand = local("shop", "api", "remove", shop.name, "--yes")
 
     assert shop.name in before
     assert declined.code == 1
@@ -368,6 +388,9 @@ def test_removing_the_access_ends_reconciling(
     assert "add --yes to do it" in unasked.err
     assert removed.json == {"shop": shop.name, "removed": True, "reconcile_switched_off": True}
     assert (again.code, again.out) == (0, "The access is removed already.\n")
+    assert removed_by_hand.out == (
+        f"The access is removed.\nReconciling {shop.name} is switched off.\n"
+    )
     assert written(local_system, shop.name) is None
     assert shop.name not in book.shops()
 

@@ -555,7 +555,7 @@ def test_pages_link_to_each_other_and_repeat_the_question(model: PrisjaktModel) 
     assert follow(model, links(third)["first"]).content == first.content
     assert follow(model, links(first)["last"]).headers["link"] == third.headers["link"]
     assert links(third)["first"] == (
-        f"https://api.pj.nu/click-conversion/pixels/{PIXEL}/events"
+        f"https://server.example/click-conversion/pixels/{PIXEL}/events"
         "?from=2026-02-15T00%3A00%3A00Z&to=2026-04-15T00%3A00%3A00Z"
         "&per_page=3&event_name=purchase&page=1"
     )

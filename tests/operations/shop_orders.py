@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any, Final
 
 from tests.cli.orders import CREDENTIALS, model, new_shop
+from tests.platform_api.api_double import ApiDouble
 
 from prisjakt_relay import ledger
 from prisjakt_relay.conversion import Conversion
@@ -22,7 +23,7 @@ from prisjakt_relay.local.prisjakt_model import Event
 from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations import shops
 from prisjakt_relay.operations.stack import Stack
-from prisjakt_relay.platform_api.interface import Moment, Page, Webhook
+from prisjakt_relay.platform_api.interface import Moment, Page
 from prisjakt_relay.platforms import PLATFORMS
 from prisjakt_relay.platforms.interface import Document
 from prisjakt_relay.shop import Shop
@@ -34,14 +35,11 @@ _ids = count(7_300_000_000_001)
 
 
 @dataclass
-class PagedApi:
-    """A shop's API that has these pages, and then fails if it is to."""
+class PagedApi(ApiDouble):
+    """A shop's API that has these pages, whatever is asked for, and then fails if it is to."""
 
-    pages: list[Page]
+    pages: list[Page] = field(default_factory=list)
     failure: BaseException | None = None
-    asked: list[tuple[datetime, datetime, Moment]] = field(default_factory=list)
-    topics: tuple[str, ...] = ()
-    sees_all: bool = True
 
     def orders(self, since: datetime, until: datetime, *, by: Moment) -> Iterator[Page]:
         self.asked.append((since, until, by))
@@ -49,26 +47,11 @@ class PagedApi:
         if self.failure is not None:
             raise self.failure
 
-    def check(self) -> list[str]:
-        return []
-
-    def webhooks(self) -> list[Webhook]:
-        return []
-
-    def create_webhook(self, topic: str, address: str, secret: str) -> Webhook:
-        raise NotImplementedError
-
-    def replace_webhook(self, webhook: Webhook, address: str, secret: str) -> Webhook:
-        raise NotImplementedError
-
-    def remove_webhook(self, webhook: Webhook) -> None:
-        raise NotImplementedError
-
 
 def paged(*orders: Document, at_once: int = 2) -> PagedApi:
     """An API that gives these orders, so many on a page."""
     parts = [orders[start : start + at_once] for start in range(0, len(orders), at_once)]
-    return PagedApi([Page(part, moment_of(part[-1])) for part in parts])
+    return PagedApi(pages=[Page(part, moment_of(part[-1])) for part in parts])
 
 
 def moment_of(order: Document) -> datetime:

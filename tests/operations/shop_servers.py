@@ -141,7 +141,7 @@ def serving() -> Iterator[tuple[str, Callable[[ShopSystem], None]]]:
             """Nothing to say."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}", systems.append
         finally:

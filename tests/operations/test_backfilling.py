@@ -148,7 +148,7 @@ def test_a_run_whose_shop_system_fails_is_kept_as_far_as_it_came(
     shop: ShopWithOrders, queued: list[Conversion]
 ) -> None:
     order = shop.order()
-    api = PagedApi([Page((order,), moment_of(order))], failure=PlatformBusyError("later"))
+    api = PagedApi(pages=[Page((order,), moment_of(order))], failure=PlatformBusyError("later"))
     since = shop.now - 7 * DAYS
     work = portions(shop.stack, shop.name, shop.shop, api, since, shop.now, now=shop.now)
 

@@ -592,7 +592,11 @@ def test_a_secret_that_the_function_does_not_have_is_wrong_and_refused_deliverie
     assert (wrong.right, right.right) == (False, True)
     assert wrong.found.startswith("401: ")
     refused = until(lambda: shop_checks.refused(stack, name, shop), right=False)
-    assert f"`{stack.command('shop', 'show', name)}`" in refused.remedy
+    assert f"`{stack.command('shop', 'show', name, '--secrets')}`" in refused.remedy
+    assert "--renew" not in refused.remedy
+    of_woocommerce = shop_checks.refused(stack, name, replace(shop, platform="woocommerce"))
+    renew = stack.command("webhooks", "repair", name, "--renew")
+    assert f"`{renew}` makes the webhooks anew" in of_woocommerce.remedy
 
 
 def test_an_address_that_is_not_there_is_tried_once(

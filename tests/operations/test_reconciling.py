@@ -38,7 +38,6 @@ from prisjakt_relay.rate_limit import RateLimit
 
 Make = Callable[..., ShopWithOrders]
 DAYS = timedelta(days=1)
-MINUTE = timedelta(minutes=1)
 A_MOMENT = timedelta(seconds=10)
 NOW = datetime(2026, 11, 21, 10, 31, 6, 123_456, tzinfo=UTC)
 
@@ -269,7 +268,7 @@ def test_what_the_shop_has_deleted_is_named_if_prisjakt_counts_it(make: Make) ->
     shop.knows(shop.order(8 * DAYS))
     shop.is_shown(reported)
 
-    found = compared(shop, PagedApi([Page((), shop.now)]))
+    found = compared(shop, PagedApi(pages=[Page((), shop.now)]))
 
     assert (found.orders, found.counts, found.in_ledger) == (0, (), 6)
     assert [(each.kind, each.order_id) for each in found.differences] == [
@@ -288,7 +287,7 @@ def test_more_deleted_orders_than_are_read_at_once_are_all_named(make: Make) -> 
     for _ in range(101):
         shop.knows(shop.order())
 
-    found = compared(shop, PagedApi([]))
+    found = compared(shop, PagedApi())
 
     assert len({each.order_id for each in found.differences}) == 101
 
@@ -361,7 +360,7 @@ def test_purchases_of_no_order_are_not_looked_for_where_shops_share_a_pixel(make
     other = make(pixel_id=shop.pixel_id.upper())
     shop.has_event("of-the-other", shop.now - HOURS, "7.00")
 
-    found = compared(shop, PagedApi([]))
+    found = compared(shop, PagedApi())
 
     assert found.differences == ()
     assert found.not_searched == f"the same pixel is that of shop {other.name}, too"
@@ -399,7 +398,7 @@ def test_an_allowance_that_is_used_up_is_told(make: Make, monkeypatch: pytest.Mo
     turn = shop.now + HOURS
     monkeypatch.setattr(RateLimit, "reserve", lambda *_: turn)
 
-    found = compared(shop, PagedApi([]))
+    found = compared(shop, PagedApi())
 
     assert found.not_compared == (
         f"this hour's requests to Prisjakt are used up: try again at {turn:%H:%M:%S} UTC"
@@ -426,7 +425,7 @@ def test_a_turn_that_comes_soon_is_waited_for(make: Make, monkeypatch: pytest.Mo
 
 def test_a_shop_system_that_fails_ends_the_comparison(make: Make) -> None:
     shop = make()
-    api = PagedApi([Page((), shop.now)], failure=PlatformBusyError("later"))
+    api = PagedApi(pages=[Page((), shop.now)], failure=PlatformBusyError("later"))
 
     with pytest.raises(PlatformBusyError, match="later"):
         compared(shop, api)

@@ -73,6 +73,8 @@ def test_on_loopback_no_encryption_is_needed(
         "https://demo.myshopify.com:0",
         "https://demo.myshopify.com:99999",
         "https://name:word@demo.myshopify.com",
+        "https://:word@demo.myshopify.com",
+        "https://@demo.myshopify.com",
         "https://demo.myshopify.com?x=y",
         "https://demo.myshopify.com#x",
         "ftp://demo.myshopify.com",

@@ -21,9 +21,9 @@ from prisjakt_relay.errors import PlatformBusyError, PlatformRefusedError
 from prisjakt_relay.platform_api.asking import (
     LONGEST_WAIT,
     MOST_ATTEMPTS,
+    UNTOLD_WAIT,
     Answered,
     Asking,
-    retry_after,
 )
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -124,7 +124,6 @@ def test_what_stays_wrong_is_asked_once(status: int) -> None:
     [
         (408, {}, b""),
         (425, {}, b""),
-        (429, {}, b""),
         (500, {}, b""),
         (503, {}, b""),
         (524, {}, b""),
@@ -140,6 +139,13 @@ def test_trouble_is_asked_again_after_longer_and_longer_waits(trouble: Any) -> N
     assert answered.status == 200
     assert waits == [1.0, 2.0, 4.0]
     assert len(shop.asked) == 4
+
+
+def test_who_asks_for_patience_without_saying_how_much_gets_some() -> None:
+    """Limits are per minute, often."""
+    busy: tuple[int, dict[str, str], bytes] = (429, {}, b"")
+
+    assert ask(busy, busy, GOOD)[1] == [UNTOLD_WAIT, UNTOLD_WAIT]
 
 
 def test_who_never_answers_is_busy_and_no_address_is_told() -> None:
@@ -166,7 +172,7 @@ def test_who_never_answers_is_busy_and_no_address_is_told() -> None:
         ("999999", LONGEST_WAIT),
         ("inf", LONGEST_WAIT),
         ("nan", 1.0),
-        ("soon", 1.0),
+        ("soon", UNTOLD_WAIT),
         (format_datetime(NOW + timedelta(seconds=45)), 45.0),
         (format_datetime(NOW - timedelta(seconds=45)), 1.0),
         ("Sat, 21 Nov 2026 00:00:30 -0000", 30.0),
@@ -174,16 +180,6 @@ def test_who_never_answers_is_busy_and_no_address_is_told() -> None:
 )
 def test_the_server_says_how_long_to_wait(asked_for: str, waited: float) -> None:
     assert ask((429, {"Retry-After": asked_for}, b""), GOOD)[1] == [waited]
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [({}, None), ({"Retry-After": "x"}, None), ({"Retry-After": "1.5"}, 1.5)],
-)
-def test_nothing_is_read_out_of_a_missing_or_strange_header(
-    headers: dict[str, str], seconds: float | None
-) -> None:
-    assert retry_after(headers, NOW) == seconds
 
 
 @pytest.mark.parametrize(

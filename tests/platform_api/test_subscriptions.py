@@ -106,7 +106,15 @@ def test_another_relays_or_another_shops_webhook_is_foreign_and_no_substitute(
 
 
 @pytest.mark.parametrize(
-    "address", ["https://bookkeeping.example/hook", "", "https://[::1", "arn:aws:events:eu-north-1"]
+    "address",
+    [
+        "https://bookkeeping.example/hook",
+        "https://bookkeeping.example/webhooks/orders",
+        "https://bookkeeping.example/webhooks/shopify/alfa/orders",
+        "",
+        "https://[::1",
+        "arn:aws:events:eu-north-1",
+    ],
 )
 def test_what_goes_to_no_relay_is_left_out(address: str) -> None:
     assert examined([webhook("1", address=address)], [], ADDRESS) == ()
@@ -120,14 +128,14 @@ def test_a_webhook_with_a_problem_is_broken() -> None:
     )
 
 
-def test_of_several_the_oldest_that_works_stays() -> None:
-    """Ids are numbers, of which the longer is the greater."""
+def test_of_several_the_newest_that_works_stays() -> None:
+    """It may have the newer secret. Ids are numbers, of which the longer is the greater."""
     disabled = webhook("7", problems=("is disabled",))
     hooks = [webhook("10"), disabled, webhook("9")]
 
     assert examined(hooks, ["orders/create"], ADDRESS) == (
-        Finding("orders/create", State.ALIVE, hooks[2]),
-        Finding("orders/create", State.DOUBLED, hooks[0]),
+        Finding("orders/create", State.ALIVE, hooks[0]),
+        Finding("orders/create", State.DOUBLED, hooks[2]),
         Finding("orders/create", State.DOUBLED, disabled),
     )
 
@@ -182,16 +190,16 @@ def test_what_is_missing_is_made_what_is_broken_replaced_and_a_double_removed() 
     done = mended(api)
 
     assert [(each.topic, each.state, each.webhook and each.webhook.id) for each in done] == [
-        ("orders/create", State.DOUBLED, "2"),
+        ("orders/create", State.DOUBLED, "1"),
         ("orders/updated", State.BROKEN, "101"),
         ("orders/cancelled", State.OPTIONAL, "102"),
     ]
     assert api.changes == [
-        ("remove", "2"),
+        ("remove", "1"),
         ("replace", "3", ADDRESS, "hush-hush"),
         ("create", "orders/cancelled", ADDRESS, "hush-hush"),
     ]
-    assert [each.id for each in api.hooks] == ["1", "101", "4", "5", "6", "102"]
+    assert [each.id for each in api.hooks] == ["2", "101", "4", "5", "6", "102"]
 
 
 def test_what_is_in_order_stays_as_it_is() -> None:

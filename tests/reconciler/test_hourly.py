@@ -152,7 +152,7 @@ def test_an_order_of_the_last_two_minutes_is_left_to_its_webhook(world: World) -
 
 
 def test_the_margin_shrinks_with_the_local_systems_time(world: World) -> None:
-    world.sell("alfa", order("1001", START - 2 * SECOND))
+    world.sell("alfa", order("1001", START - 4 * SECOND))
 
     world.run(scale=0.01)
 
@@ -181,6 +181,7 @@ def test_the_first_run_looks_at_two_days(world: World) -> None:
     assert api.asked == [(UNTIL - LONGEST_GAP, UNTIL, Moment.UPDATED)]
     assert world.progress() == Progress(
         cursor=UNTIL,
+        reach=UNTIL,
         last_order_at=UNTIL,
         last_click_at=UNTIL,
         ran_at=START,
@@ -283,9 +284,49 @@ def test_the_cursor_moves_page_by_page_and_the_next_run_goes_on(
     world.sender.run()
     lines = world.run()
 
-    assert api.asked[1][0] == START - DAY + 3 * MINUTE - OVERLAP
+    assert api.asked[1][0] == START - DAY + 3 * MINUTE
     assert [each.order_id for each in world.queued] == ["1001", "1002", "1003", "1004", "1005"]
     assert world.progress().problem == ""
+
+
+def test_runs_that_are_cut_off_get_on_all_the_same(world: World) -> None:
+    """However many orders changed in an hour: the overlap alone is not all that a run does."""
+    api = world.only("alfa")
+    api.page_size = 2
+    world.run()
+    first = UNTIL + MINUTE
+    world.sell("alfa", *(order(str(1001 + n), first + n * MINUTE) for n in range(20)))
+    for _ in range(12):
+        world.clock.now += HOUR
+        api.before_page = fail_at(5, PlatformBusyError("no time is left"))
+        world.run()
+        world.sender.run()
+
+    assert world.progress().cursor == world.clock.now - MARGIN
+    assert {each.order_id for each in world.queued} == {str(1001 + n) for n in range(20)}
+
+
+def test_a_run_that_is_cut_off_within_the_last_hour_leaves_the_overlap_to_the_next(
+    world: World,
+) -> None:
+    """What was not to be seen yet at the time is looked for once more."""
+    api = world.only("alfa")
+    world.run()
+    world.clock.now += HOUR
+    api.page_size = 1
+    world.sell("alfa", order("1001", UNTIL + MINUTE), order("1002", UNTIL + 2 * MINUTE))
+    api.before_page = fail_at(2, PlatformBusyError("no time is left"))
+    world.run()
+    reach = world.clock.now - MARGIN
+    cut_off_at = world.progress().cursor
+    assert cut_off_at is not None
+    assert cut_off_at < reach
+    api.before_page = lambda _: None
+    world.clock.now += HOUR
+
+    world.run()
+
+    assert api.asked[-1][0] == min(cut_off_at, reach - OVERLAP)
 
 
 def test_a_queue_that_fails_in_the_middle_of_a_page_loses_nothing(world: World) -> None:
@@ -791,6 +832,16 @@ def test_an_order_with_a_click_id_ends_the_silence_of_clicks(
 
     assert silence["order_silence"] == MARGIN.total_seconds()
     assert silence["click_silence"] == (MARGIN + (0 * DAY if heard else DAY)).total_seconds()
+
+
+def test_a_shop_that_is_off_is_not_silent(world: World) -> None:
+    """Nobody looks for click ids there."""
+    world.run()
+    world.sender.documents["alfa"]["mode"] = "off"
+    world.clock.now += DAY
+    world.sell("alfa", order("1001", world.clock.now - HOUR))
+
+    assert ages(world.run())["click_silence"] == MARGIN.total_seconds()
 
 
 def test_of_a_shop_with_an_old_cursor_alone_no_silence_is_known(world: World) -> None:

@@ -16,6 +16,7 @@ from prisjakt_relay.reconciler.progress import LIST, Progress, ProgressBook
 
 FULL = Progress(
     cursor=START,
+    reach=START + timedelta(minutes=1),
     last_order_at=START - timedelta(minutes=1),
     last_click_at=START - timedelta(days=1, milliseconds=1),
     ran_at=START + timedelta(minutes=2),
@@ -66,6 +67,26 @@ def test_shops_are_put_on_the_list_and_taken_off_it(book: ProgressBook) -> None:
 
     assert book.switch("beta", on=False)
     assert book.shops() == ("alfa",)
+
+
+def test_a_shop_that_is_put_on_the_list_again_begins_anew(book: ProgressBook) -> None:
+    """While it was off the list nobody was to look: that is no gap, and tells of no silence."""
+    book.switch("alfa", on=True)
+    book.put("alfa", FULL)
+
+    book.switch("alfa", on=False)
+    assert book.get("alfa") == FULL
+    book.switch("alfa", on=True)
+    assert book.get("alfa") == Progress()
+
+
+def test_a_shop_that_is_on_the_list_already_goes_on_where_it_was(book: ProgressBook) -> None:
+    book.switch("alfa", on=True)
+    book.put("alfa", FULL)
+
+    book.switch("alfa", on=True)
+
+    assert book.get("alfa") == FULL
 
 
 @pytest.mark.parametrize("on", [True, False])

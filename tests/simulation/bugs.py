@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 from unittest.mock import patch
@@ -109,7 +110,7 @@ def _known_is_enough() -> Iterator[None]:
 
 def _without_overlap() -> AbstractContextManager[object]:
     """The reconciler reads on from its cursor, as if nothing could have been late or skipped."""
-    return patch.object(hourly, "OVERLAP", -hourly.MARGIN)
+    return patch.object(hourly, "OVERLAP", timedelta(0))
 
 
 BUGS: Final[Mapping[str, Callable[[], AbstractContextManager[object]]]] = {

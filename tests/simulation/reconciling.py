@@ -67,6 +67,8 @@ class Reconciling:
         self.world = world
         self.random = Random(f"{world.seed} reconciler")  # noqa: S311
         self.share = self.random.choice((0.0, 0.02, 0.1, 0.3, 1.0))
+        self.index_lag = self.random.choice((0.0, 0.0, 60.0, 2400.0))
+        self._shown: dict[tuple[str, str], int] = {}
         self.gaps: set[str] = set()
         self.runs = self.lost = self.recovered = 0
         self._failed = False
@@ -151,8 +153,11 @@ class Reconciling:
         self.world.table.items[LIST] = {"id": LIST, "version": 1, "shops": listed}
         for shop in self.world.shops:
             for order in shop.orders:
-                for step in order.steps:
-                    self.world.time.at(step.moment, self._change(shop, step))
+                for number, step in enumerate(order.steps):
+                    late = timedelta(seconds=self.random.uniform(0, self.index_lag))
+                    self.world.time.at(
+                        step.moment + late, self._change(shop, order.id, number, step)
+                    )
                     hour = (step.moment - START) // HOUR
                     for each in range(hour, hour + 1 + AFTER):
                         self._plan(each)
@@ -162,8 +167,15 @@ class Reconciling:
             self._planned.add(hour)
             self.world.time.at(START + hour * HOUR, lambda: self._run(hour))
 
-    def _change(self, shop: Shop, step: Step) -> Callable[[], None]:
-        return lambda: self.systems[shop.name].put(json.loads(step.body))
+    def _change(self, shop: Shop, order_id: str, number: int, step: Step) -> Callable[[], None]:
+        """The API knows of it from now on: a while after it happened, by its own time."""
+
+        def change() -> None:
+            if number > self._shown.get((shop.name, order_id), -1):
+                self._shown[shop.name, order_id] = number
+                self.systems[shop.name].put(json.loads(step.body))
+
+        return change
 
     def _run(self, hour: int) -> None:
         world = self.world

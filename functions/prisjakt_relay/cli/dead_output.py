@@ -251,7 +251,7 @@ def _table(
     table.columns[2].min_width = len("6001234567890")
     for plan in plans:
         dead = plan.dead
-        moment = output.moment(since(dead))[: len("2026-11-21 10:31")]
+        moment = output.minute(since(dead))
         output.row(table, moment, _shop(dead), _order(dead), _why(dead), of_plan(plan))
     return table
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _LOOK_SECONDS: Final = 1.0
-_MEASURES: Final = frozenset({"order_silence", "click_silence"})  # of each run, for the metrics
 _WHY: Final = ("reason", "cause", "standing", "topic")
 
 
@@ -125,9 +124,11 @@ class _Lines:
 
     def write(self, line: Mapping[str, Any]) -> None:
         """A line of the functions' logs."""
+        from prisjakt_relay.telemetry import AGES
+
         if self._as_json:
             self.print(json.dumps({k: v for k, v in line.items() if k != "_aws"}))
-        elif line["message"] not in _MEASURES:
+        elif line["message"] not in AGES:  # of each run, for the metrics
             self.print(_readable(line))
 
     def print(self, text: str) -> None:

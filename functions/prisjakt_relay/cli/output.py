@@ -109,6 +109,11 @@ def moment(when: datetime | None) -> str:
     return "" if when is None else when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def minute(when: datetime | None) -> str:
+    """`2026-11-21 10:31`, in UTC."""
+    return moment(when)[:-3]
+
+
 def progress() -> Progress:
     """Bars on standard error, silent where that is no terminal."""
     console = err()

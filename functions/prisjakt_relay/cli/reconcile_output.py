@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
 
@@ -21,9 +21,10 @@ from prisjakt_relay.errors import RelayError
 from prisjakt_relay.operations import backfilling, platform_access, reconciling
 from prisjakt_relay.operations.backfilling import BackfillBook, Lost, Portion
 from prisjakt_relay.operations.explanations import REASONS
-from prisjakt_relay.operations.finding import counted, money
+from prisjakt_relay.operations.finding import counted, money, spanning
 from prisjakt_relay.operations.reconciling import (
     EXPLANATIONS,
+    ON_ITS_WAY,
     Count,
     Difference,
     Listener,
@@ -34,7 +35,7 @@ from prisjakt_relay.reconciler.reconciliation import BACKFILLED, Standing
 from prisjakt_relay.shop import Shop
 
 SHOWN: Final = 20  # of a kind, for people
-_STILL_QUEUED: Final = "Until a sender has taken them off the queue, they still count as lost."
+_STILL_QUEUED: Final = "What is on the queue counts as lost until a sender has taken it up."
 
 
 class _Bar:
@@ -55,28 +56,10 @@ class _Bar:
         self._bars.update(self._task, description=waiting)
 
 
-def _interval(since: datetime, until: datetime) -> str:
-    """Whole days as days, else moments."""
-    last = until - timedelta(days=1) if _is_midnight(until) else until
-    return f"{_edge(since)} to {_edge(last)} UTC"
-
-
-def _edge(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d}" if _is_midnight(moment) else f"{moment:%Y-%m-%d %H:%M}"
-
-
-def _is_midnight(moment: datetime) -> bool:
-    return moment.time() == datetime.min.time()
-
-
 def _order(order_id: str | None, reference: str) -> str:
     if order_id is None:
         return f"({reference})"
     return order_id + (f" ({reference})" if reference != order_id else "")
-
-
-def _minute(moment: datetime) -> str:
-    return output.moment(moment)[: len("2026-11-21 10:31")]
 
 
 # Comparing
@@ -125,7 +108,7 @@ def _as_json(found: Reconciliation) -> dict[str, Any]:
 
 def _print(stack: Stack, found: Reconciliation) -> None:
     output.show(
-        Text(f"{found.shop}, orders of {_interval(found.since, found.until)}", "bold"),
+        Text(f"{found.shop}, orders of {spanning(found.since, found.until)}", "bold"),
     )
     counts = output.table("", "Orders", "Where they are", "What that means", right=["Orders"])
     for count in found.counts:
@@ -135,7 +118,7 @@ def _print(stack: Stack, found: Reconciliation) -> None:
     output.show(counts)
     output.show(f"In the ledger: {counted(found.in_ledger, 'order')} of these days.")
     if found.not_compared:
-        output.show(f"Not compared with Prisjakt: {found.not_compared}.")
+        _show_to_copy(f"Not compared with Prisjakt: {found.not_compared}.")
     else:
         output.show(f"At Prisjakt: {counted(found.at_prisjakt, 'purchase')} of these days.")
     if found.not_searched:
@@ -144,6 +127,14 @@ def _print(stack: Stack, found: Reconciliation) -> None:
         _print_differences(stack, found.shop, kind, list(differences))
     total = len(found.differences)
     output.show(f"\n{counted(total, 'difference')}." if total else "\nNo differences.")
+    if late := sum(count.orders for count in found.counts if count.standing == ON_ITS_WAY):
+        those = "1 order is" if late == 1 else f"{late:,} orders are"
+        output.hint(f"{those} too fresh to be judged: run it again in a minute.")
+
+
+def _show_to_copy(text: str) -> None:
+    """A line with a command in it, which must not be broken."""
+    output.out().print(text, markup=False, soft_wrap=True)
 
 
 def _where(count: Count) -> str:
@@ -163,14 +154,14 @@ def _print_differences(
     table.columns[1].no_wrap = True
     for each in differences[:SHOWN]:
         order = _order(each.order_id, each.order_reference)
-        output.row(table, order, _minute(each.ordered_at), each.found)
+        output.row(table, order, output.minute(each.ordered_at), each.found)
     output.show(table)
     if len(differences) > SHOWN:
         output.show(f"… and {len(differences) - SHOWN:,} more: --json has all.")
     remedies = {each.remedy for each in differences}
     if len(remedies) > 1:  # each names its own order
         remedies = {EXPLANATIONS[kind].on(stack, name, "ORDER").remedy}
-    output.show(f"→ {remedies.pop()}")
+    _show_to_copy(f"→ {remedies.pop()}")
     if kind in BACKFILLED:
         output.show(Text(_STILL_QUEUED, "dim"))
 
@@ -197,7 +188,11 @@ class Backfill:
         self._since, self._until, self._now = since, until, now
         self._as_json = as_json
         earlier = None if restart else BackfillBook(stack.store).get(name)
-        goes_on = earlier is not None and earlier.is_continued_by(since, until)
+        goes_on = (
+            earlier is not None
+            and earlier.is_continued_by(since, until)
+            and earlier.complete_until > since
+        )
         self._continued = earlier.complete_until if earlier and goes_on else None
         self._orders = self._queued = 0
         self._counts: Counter[Standing] = Counter()
@@ -283,7 +278,7 @@ class Backfill:
             output.row(
                 table,
                 _order(order.order_id, order.order_reference),
-                _minute(order.event_time),
+                output.minute(order.event_time),
                 standing,
                 "cancelled" if order.void else worth,
             )

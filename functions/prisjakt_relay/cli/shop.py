@@ -357,6 +357,9 @@ def add_signing_secret(
     output.show(f"{name} accepts signing secret {fingerprint} from now on, and the older ones.")
     if generated:
         _print("\nPut it into every webhook in the shop:\n", f"  {generated}\n")
+    if shop.platform == "woocommerce":
+        renew = stack.command("webhooks", "repair", name, "--renew")
+        output.hint(f"With access to its API, this puts it into its webhooks: {renew}")
     for older in shop.signing_secrets:
         words = ("shop", "signing-secret", "remove", name, shop_documents.fingerprint(older))
         output.hint(f"Once nothing is signed with the older one: {stack.command(*words)}")

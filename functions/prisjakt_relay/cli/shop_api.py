@@ -18,7 +18,7 @@ from prisjakt_relay.cli.shop_fields import (
     secret_value,
     with_options,
 )
-from prisjakt_relay.errors import PlatformApiError, SetupError
+from prisjakt_relay.errors import PlatformApiError, PlatformBusyError, SetupError
 
 if TYPE_CHECKING:
     from prisjakt_relay.operations.shop_documents import Change
@@ -109,7 +109,7 @@ def set_access(
         after = {"address": f"https://{shop.domain}", **after}
     after = _completed(shop, before, after, anew=not given)
     way = platform_access.check(after, shop.platform)
-    lacking = [] if unchecked else _lacking_rights(shop, way)
+    lacking = [] if unchecked else _lacking_rights(shop, way, told_sources=not given)
     changes = platform_access.changes(before, after)
     if changes:
         platform_access.write(stack, name, after)
@@ -194,6 +194,8 @@ def remove(stack: Stack, name: ShopName, yes: Yes = False, as_json: Json = False
         output.print_json({"shop": name, "removed": was_there, "reconcile_switched_off": was_on})
         return
     output.show(f"The access is removed{' already' if not was_there else ''}.")
+    if was_on:
+        output.show(f"Reconciling {name} is switched off.")
     if was_there:
         output.hint("Take the credentials back in the shop, too. Its webhooks stay as they are.")
 
@@ -201,7 +203,7 @@ def remove(stack: Stack, name: ShopName, yes: Yes = False, as_json: Json = False
 def tell_wait(seconds: float) -> None:
     """Why nothing happens: a short wait needs no words."""
     if seconds >= 1:
-        output.hint(f"The shop's server is busy: going on in {seconds:.0f} s.")
+        output.hint(f"The shop's server is busy, or away: asking again in {seconds:.0f} s.")
 
 
 def _completed(
@@ -271,15 +273,19 @@ def _ask_for_rest(
         want("access_token", "Access token (not shown)", hidden=True)
 
 
-def _lacking_rights(shop: Shop, way: Access) -> list[str]:
-    """Ask the API once; what it says of the credentials is told with where to get others."""
+def _lacking_rights(shop: Shop, way: Access, *, told_sources: bool) -> list[str]:
+    """Ask the API once; what it says of the credentials is told with where to get others, unless
+    that was told before the questions."""
     from prisjakt_relay.operations import platform_access
 
     api = platform_access.connected(shop, way, on_wait=tell_wait)
     try:
         return sorted(api.check())
-    except PlatformApiError:
-        output.hint(platform_access.SOURCES[shop.platform])
+    except PlatformApiError as error:
+        if isinstance(error, PlatformBusyError):
+            output.hint(f"Is this the address of its API? {way.address}")
+        elif not told_sources:
+            output.hint(platform_access.SOURCES[shop.platform])
         output.hint("Nothing was written; --unchecked writes it all the same.")
         raise
 
@@ -306,12 +312,14 @@ def _change(change: Change) -> dict[str, Any]:
 
 def _advise(stack: Stack, name: str, shop: Shop, way: Access, *, accepted: bool) -> None:
     from prisjakt_relay.operations import platform_access
+    from prisjakt_relay.platform_api import access
     from prisjakt_relay.reconciler.progress import ProgressBook
 
-    if (other := platform_access.other_store(shop, way)) is not None:
+    if (other := access.other_store(way, shop)) is not None:
+        change = stack.command("shop", "set", name, "--domain", "HOST")
         output.hint(
             f"That is another store than {other}, which the shop's document names: what it sends "
-            f"is ignored; `{stack.command('shop', 'set', name, '--domain', 'HOST')}` changes that."
+            f"is ignored, and nothing is read from it; `{change}` changes that."
         )
     if not accepted:
         output.hint(

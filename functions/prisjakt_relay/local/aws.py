@@ -29,7 +29,6 @@ from prisjakt_relay.errors import SetupError
 
 REGION: Final = "eu-north-1"
 STACK: Final = "local"
-ACCOUNT: Final = "000000000000"
 _BUCKET: Final = "artifacts"
 _SHORTEST_VISIBILITY: Final = 12  # as long as a try may take
 _START_SECONDS: Final = 30

@@ -10,14 +10,15 @@ from decimal import Decimal
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One HTTP request; header names in lower case, query values decoded."""
+    """One HTTP request; header names in lower case, query values decoded. `origin` is what it was
+    addressed to: scheme, host and port."""
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    origin: str = "https://api.pj.nu"
+    origin: str = "https://server.example"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from prisjakt_relay.local.exchange import Answer, Call
-from prisjakt_relay.local.shop_system import Delivery, Send, ShopSystem
+from prisjakt_relay.local.shop_system import Delivery, Later, Send, ShopSystem
 from prisjakt_relay.local.shopify_system import ShopifySystem
 from prisjakt_relay.local.woocommerce_system import WooCommerceSystem
 from prisjakt_relay.platform_api import PLATFORM_APIS, access
@@ -61,7 +61,7 @@ class ShopSystems:
     """Made when they are first needed, with their webhooks registered at the relay's address.
 
     `shops` gives the relay's as they are now, `give_access` keeps a shop's second document unless
-    somebody else has written one. `later` counts the seconds in which a delivery is tried again.
+    somebody else has written one. `time_scale` shortens the waits before a delivery is tried again.
     """
 
     def __init__(
@@ -220,7 +220,6 @@ def _fits(kept: _Kept, shop: Shop) -> bool:
     return shop.platform != "shopify" or kept.secret in shop.signing_secrets
 
 
-_Later = Callable[[float, Callable[[], None]], object]
 _Made = tuple[ShopSystem, dict[str, str]]
 
 
@@ -231,7 +230,7 @@ def _shopify(
     clock: Callable[[], datetime],
     random: Random,
     send: Send,
-    later: _Later,
+    later: Later,
 ) -> _Made:
     """Its app's secret is the shop's signing secret, so that the relay takes its deliveries."""
     client_id, client_secret = f"{random.getrandbits(128):032x}", _newest(shop)
@@ -254,7 +253,7 @@ def _woocommerce(
     clock: Callable[[], datetime],
     random: Random,
     send: Send,
-    later: _Later,
+    later: Later,
 ) -> _Made:
     key, secret = (f"{kind}_{random.getrandbits(160):040x}" for kind in ("ck", "cs"))
 

@@ -229,10 +229,6 @@ def _journey(body: Document) -> dict[str, Any]:
     return {"ready": True, "firstVisit": visit, "lastVisit": visit}
 
 
-def _now_or_before(name: str) -> Callable[[Document], object]:
-    return lambda body: body.get(f"current_{name}", body.get(name, "0.00"))
-
-
 # Documents may have no more than tests care for: what is missing gets the usual value.
 _ORDER: Final[Mapping[str, Callable[[Document], object]]] = {
     "cancelledAt": lambda body: _time(body.get("cancelled_at")),

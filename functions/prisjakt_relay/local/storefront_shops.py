@@ -28,6 +28,7 @@ from prisjakt_relay.local.shop_systems import Heard, ShopSystems
 from prisjakt_relay.local.storefront_orders import Line, Product, Purchase
 from prisjakt_relay.platforms import PLATFORMS
 from prisjakt_relay.shop import Shop
+from prisjakt_relay.telemetry import AGES
 
 KEPT: Final = 1_000  # carts, visits and orders, each
 LINES_SHOWN: Final = 50
@@ -37,7 +38,6 @@ MOST_ATTRIBUTES: Final = 250  # Shopify's own limit
 LONGEST_ATTRIBUTE: Final = 1_000  # its name and its value, each
 
 _WOOCOMMERCE_DOMAIN: Final = "demo-woocommerce.example"
-_MEASURES: Final = frozenset({"order_silence", "click_silence"})  # of each run, for the metrics
 LOST: Final = "lost"  # on its way
 UNSENT: Final = "unsent"  # by a shop system without such a webhook
 _LINE_FIELDS: Final = (
@@ -491,7 +491,7 @@ class Storefront:
 
     def on_line(self, line: Mapping[str, Any]) -> None:
         """A line of the functions' logs: the newest are shown, corrections are counted."""
-        if line.get("message") in _MEASURES:
+        if line.get("message") in AGES:  # of each run, for the metrics
             return
         with self._turn:
             self._lines.append(

@@ -1,29 +1,34 @@
 """A simulated WooCommerce: its orders, its webhooks, and the REST API that tells of both.
 
-It follows the released plug-in (classes WC_REST_Authentication, WC_REST_Orders_Controller,
-WC_REST_Webhooks_Controller, WC_Webhook) and imports nothing of the relay's client.
+It follows the released plug-in (classes WC_REST_Orders_Controller, WC_REST_Webhooks_Controller,
+WC_Webhook) and imports nothing of the relay's client.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-import contextlib
 import hashlib
 import hmac
-import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final, NoReturn
-from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
 from prisjakt_relay.local.exchange import Answer, Call
 from prisjakt_relay.local.shop_system import Delivery, Later, Send
+from prisjakt_relay.local.woocommerce_rest import (
+    Authentication,
+    HtmlAnswer,
+    JsonAnswer,
+    Reading,
+    RestError,
+    parameters_of,
+    php_json,
+    unauthenticated,
+)
 from prisjakt_relay.platforms.interface import Document
 
 VERSION: Final = "11.0.1"
@@ -33,7 +38,6 @@ ACTIVE: Final = "active"
 DISABLED: Final = "disabled"
 
 _FAILURES_BORNE: Final = 5  # woocommerce_max_webhook_delivery_failures
-_NONCE_WINDOW: Final = 15 * 60
 _MINUTE: Final = timedelta(minutes=1)
 _LARGEST_PAGE: Final = 100
 _STATUSES: Final = (
@@ -58,9 +62,6 @@ _GMT: Final = {column: f"{column}_gmt" for column in _BOUNDS}
 _TOPIC: Final = re.compile(
     r"(coupon|customer|order|product)\.(created|updated|deleted|restored)|action\.[a-z_]+"
 )
-_TIME: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}(:\d{2})?)?"
-)
 # What WordPress takes out of a secret before it signs with it.
 _ENTITIES: Final = {
     "&lt;": "<",
@@ -74,15 +75,11 @@ _ENTITIES: Final = {
     "&#039;": "'",
     "&#x27;": "'",
 }
-_MARKED: Final = re.compile(r'"\\u0000([0-9.E+-]+)\\u0000"')
 _ENTITY: Final = re.compile("|".join(_ENTITIES))
-_OAUTH: Final = (
-    "oauth_consumer_key",
-    "oauth_timestamp",
-    "oauth_nonce",
-    "oauth_signature",
-    "oauth_signature_method",
-)
+
+
+_Result = tuple[int, dict[str, str], object]
+"""Status, further headers and document of an answer."""
 
 
 @dataclass(kw_only=True)
@@ -100,21 +97,6 @@ class RegisteredWebhook:
     failures: int = 0
     pending: bool = True
     waiting: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True)
-class _Html(Answer):
-    """Something that is not the REST API answers."""
-
-    @property
-    def content(self) -> bytes:
-        return f"<!DOCTYPE html><title>{self.status}</title><p>{self.body}</p>".encode()
-
-
-class _RestError(Exception):
-    def __init__(self, status: int, code: str, message: str, **data: object) -> None:
-        self.status = status
-        self.document = {"code": code, "message": message, "data": {"status": status, **data}}
 
 
 class WooCommerceSystem:
@@ -158,16 +140,19 @@ class WooCommerceSystem:
         self._new_id = new_id
         self._send = send
         self._later = later
-        self._key = consumer_key
-        self._secret = consumer_secret
         self._throttle = throttle
         self._knows_modified = knows_modified
         self._plain_permalinks = plain_permalinks
-        self._drops_authorization = drops_authorization
-        self._is_https = self.address.startswith("https://") and not behind_proxy
         self._zone = ZoneInfo(time_zone)
         self._queue_seconds = queue_seconds
-        self._nonces: dict[int, str] = {}
+        self._authentication = Authentication(
+            self.address,
+            clock=clock,
+            consumer_key=consumer_key,
+            consumer_secret=consumer_secret,
+            is_https=self.address.startswith("https://") and not behind_proxy,
+            drops_authorization=drops_authorization,
+        )
         self._minute: tuple[datetime, int] | None = None
         self._last_webhook = 0
 
@@ -201,7 +186,7 @@ class WooCommerceSystem:
         document: object = self.orders[order_id]
         if event == "deleted":
             document = {"id": int(order_id)}
-        body = _php_json(document).encode()
+        body = php_json(document).encode()
         now = self._clock()
         status = self._send(
             Delivery(
@@ -261,19 +246,19 @@ class WooCommerceSystem:
         """The API: its path begins where the shop's address ends."""
         self.calls += 1
         if self.outage is not None:
-            return _Html(self.outage, body="The server is not there.")
+            return HtmlAnswer(self.outage, body="The server is not there.")
         if (wait := self._wait()) is not None:
             self.throttled += 1
-            return _Html(429, {"Retry-After": str(wait)}, "Too many requests.")
+            return HtmlAnswer(429, {"Retry-After": str(wait)}, "Too many requests.")
         route = self._route(call)
         if route is None:
-            return _Html(404, body="There is no such page.")
+            return HtmlAnswer(404, body="There is no such page.")
         headers = {"Content-Type": "application/json; charset=UTF-8"}
         try:
             status, more_headers, document = self._answer(call, route)
-        except _RestError as error:
+        except RestError as error:
             status, more_headers, document = error.status, {}, error.document
-        return _Json(status, headers | more_headers, document)
+        return JsonAnswer(status, headers | more_headers, document)
 
     def _wait(self) -> int | None:
         """How long until the host lets a request through again, in whole seconds."""
@@ -296,112 +281,34 @@ class WooCommerceSystem:
             return call.query.get("rest_route")
         return None
 
-    def _answer(self, call: Call, route: str) -> tuple[int, dict[str, str], object]:
-        known = self._authenticated(call, route)
+    def _answer(self, call: Call, route: str) -> _Result:
+        known = self._authentication.knows(call, route)
         if known:
             self._check_permissions(call.method)
         for pattern, methods in _ROUTES:
             found = re.fullmatch(pattern, route)
             if found is not None and call.method in methods:
-                parameters = _parameters(call)
+                parameters = parameters_of(call)
                 perform = methods[call.method]
                 return perform(self, parameters, known, *map(int, found.groups()))
-        raise _RestError(
+        raise RestError(
             404, "rest_no_route", "No route was found matching the URL and request method."
         )
-
-    # Who asks
-
-    def _authenticated(self, call: Call, route: str) -> bool:
-        # Before 11.1 the test was for this text, anywhere in the address.
-        in_path = call.path.startswith("/wp-json/wc/")
-        if not route.startswith("/wc/") or not (
-            in_path or any("wp-json/wc/" in value for value in call.query.values())
-        ):
-            return False
-        return (self._is_https and self._basic(call)) or self._oauth(call)
-
-    def _basic(self, call: Call) -> bool:
-        key, secret = call.query.get("consumer_key"), call.query.get("consumer_secret")
-        if not key or not secret:
-            key, secret = self._header(call)
-        if key != self._key:
-            return False
-        if secret != self._secret:
-            raise _unauthenticated("Consumer secret is invalid.")
-        return True
-
-    def _header(self, call: Call) -> tuple[str, str]:
-        scheme, _, value = call.headers.get("authorization", "").partition(" ")
-        if self._drops_authorization or scheme.lower() != "basic":
-            return "", ""
-        try:
-            key, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return "", ""
-        return key, secret
-
-    def _oauth(self, call: Call) -> bool:
-        given = [name for name in _OAUTH if call.query.get(name)]
-        if not given:
-            return False
-        if missing := [name for name in _OAUTH if name not in given]:
-            raise _RestError(
-                401,
-                "woocommerce_rest_authentication_missing_parameter",
-                f"Missing OAuth parameter {', '.join(missing)}",
-            )
-        if call.query["oauth_consumer_key"] != self._key:
-            raise _unauthenticated("Consumer key is invalid.")
-        self._check_signature(call)
-        self._check_nonce(call.query["oauth_timestamp"], call.query["oauth_nonce"])
-        return True
-
-    def _check_signature(self, call: Call) -> None:
-        method = call.query["oauth_signature_method"]
-        if method not in ("HMAC-SHA1", "HMAC-SHA256"):
-            raise _unauthenticated("Invalid signature - signature method is invalid.")
-        scheme = "https" if self._is_https else "http"
-        home = f"{scheme}://{self.address.partition('://')[2]}"
-        path = call.path.lstrip("/")
-        page = f"{home}/{path}" if path else home  # a page without a name has no slash either
-        signed = sorted((k, v) for k, v in call.query.items() if k != "oauth_signature")
-        pairs = (f"{_raw(name)}={_raw(value)}" for name, value in signed)
-        text = f"{call.method.upper()}&{_raw(page)}&{'%26'.join(map(_raw, pairs))}"
-        expected = base64.b64encode(
-            hmac.digest(
-                f"{self._secret}&".encode(), text.encode(), method.removeprefix("HMAC-").lower()
-            )
-        ).decode()
-        if unquote(call.query["oauth_signature"].replace(" ", "+")) != expected:
-            raise _unauthenticated("Invalid signature - provided signature does not match.")
-
-    def _check_nonce(self, timestamp: str, nonce: str) -> None:
-        now = int(self._clock().timestamp())
-        moment = int(timestamp) if timestamp.isdecimal() else 0
-        if abs(moment - now) > _NONCE_WINDOW:
-            raise _unauthenticated("Invalid timestamp.")
-        if nonce in self._nonces.values():
-            raise _unauthenticated("Invalid nonce - nonce has already been used.")
-        self._nonces[moment] = nonce
-        self._nonces = {k: v for k, v in self._nonces.items() if k >= now - _NONCE_WINDOW}
 
     def _check_permissions(self, method: str) -> None:
         need = "read" if method in ("GET", "HEAD") else "write"
         if self.permissions not in (need, "read_write"):
-            raise _unauthenticated(f"The API key provided does not have {need} permissions.")
+            raise unauthenticated(f"The API key provided does not have {need} permissions.")
 
     def _require(self, known: bool, what: str, message: str) -> None:
         if not (known and self.manages):
-            raise _RestError(403 if known else 401, f"woocommerce_rest_cannot_{what}", message)
+            raise RestError(403 if known else 401, f"woocommerce_rest_cannot_{what}", message)
 
     # Orders
 
-    def _list_orders(
-        self, parameters: Mapping[str, Any], known: bool
-    ) -> tuple[int, dict[str, str], object]:
+    def _list_orders(self, parameters: Mapping[str, Any], known: bool) -> _Result:
         orderings = _ORDER_BY if self._knows_modified else _ORDER_BY[:-1]
-        reading = _Reading(parameters)
+        reading = Reading(parameters)
         page = reading.number("page", 1, None)
         per_page = reading.number("per_page", 10, _LARGEST_PAGE)
         orderby = reading.choice("orderby", "date", orderings)
@@ -442,7 +349,7 @@ class WooCommerceSystem:
 
     def _listed(
         self, rows: list[Document], page: int, per_page: int, parameters: Mapping[str, Any]
-    ) -> tuple[int, dict[str, str], object]:
+    ) -> _Result:
         shown = rows[(page - 1) * per_page : page * per_page]
         if fields := parameters.get("_fields"):
             wanted = [name.strip() for name in str(fields).split(",")]
@@ -455,10 +362,8 @@ class WooCommerceSystem:
 
     # Webhooks
 
-    def _list_webhooks(
-        self, parameters: Mapping[str, Any], known: bool
-    ) -> tuple[int, dict[str, str], object]:
-        reading = _Reading(parameters)
+    def _list_webhooks(self, parameters: Mapping[str, Any], known: bool) -> _Result:
+        reading = Reading(parameters)
         page = reading.number("page", 1, None)
         per_page = reading.number("per_page", 10, _LARGEST_PAGE)
         order = reading.choice("order", "desc", ("asc", "desc"))
@@ -474,10 +379,8 @@ class WooCommerceSystem:
         rows = [self._document(each) for each in found if status in ("all", each.status)]
         return self._listed(rows, page, per_page, parameters)
 
-    def _create_webhook(
-        self, parameters: Mapping[str, Any], known: bool
-    ) -> tuple[int, dict[str, str], object]:
-        reading = _Reading(parameters)
+    def _create_webhook(self, parameters: Mapping[str, Any], known: bool) -> _Result:
+        reading = Reading(parameters)
         reading.require("topic", "delivery_url")
         reading.choice("status", ACTIVE, (ACTIVE, "paused", DISABLED))
         reading.done()
@@ -501,9 +404,9 @@ class WooCommerceSystem:
 
     def _update_webhook(
         self, parameters: Mapping[str, Any], known: bool, webhook_id: int
-    ) -> tuple[int, dict[str, str], object]:
+    ) -> _Result:
         """Making one active again leaves its failures counted."""
-        reading = _Reading(parameters)
+        reading = Reading(parameters)
         status = reading.choice("status", "", (ACTIVE, "paused", DISABLED))
         reading.done()
         self._require(known, "edit", "Sorry, you are not allowed to edit this resource.")
@@ -522,28 +425,26 @@ class WooCommerceSystem:
 
     def _show_webhook(
         self, _parameters: Mapping[str, Any], known: bool, webhook_id: int
-    ) -> tuple[int, dict[str, str], object]:
+    ) -> _Result:
         self._require(known, "view", "Sorry, you cannot view this resource.")
         return 200, {}, self._document(self._webhook(webhook_id, 400))
 
     def _delete_webhook(
         self, parameters: Mapping[str, Any], known: bool, webhook_id: int
-    ) -> tuple[int, dict[str, str], object]:
-        reading = _Reading(parameters)
+    ) -> _Result:
+        reading = Reading(parameters)
         force = reading.flag("force")
         reading.done()
         self._require(known, "delete", "Sorry, you are not allowed to delete this resource.")
         if not force:
-            raise _RestError(
+            raise RestError(
                 501, "woocommerce_rest_trash_not_supported", "Webhooks do not support trashing."
             )
         webhook = self._webhook(webhook_id, 404)
         del self.webhooks[webhook_id]
         return 200, {}, self._document(webhook)
 
-    def _batch_webhooks(
-        self, parameters: Mapping[str, Any], known: bool
-    ) -> tuple[int, dict[str, str], object]:
+    def _batch_webhooks(self, parameters: Mapping[str, Any], known: bool) -> _Result:
         """Each row succeeds or fails alone; nothing asked is nothing done."""
         self._require(
             known, "batch", "Sorry, you are not allowed to batch manipulate this resource."
@@ -560,7 +461,7 @@ class WooCommerceSystem:
             for row in parameters.get(name, ()):
                 try:
                     result: object = perform(row, known)[2]
-                except _RestError as error:
+                except RestError as error:
                     result = {"id": 0, "error": error.document}
                 done.setdefault(name, []).append(result)
         return 200, {}, done or []
@@ -568,7 +469,7 @@ class WooCommerceSystem:
     def _webhook(self, webhook_id: int, status: int) -> RegisteredWebhook:
         webhook = self.webhooks.get(webhook_id)
         if webhook is None:
-            raise _RestError(status, "woocommerce_rest_shop_webhook_invalid_id", "Invalid ID.")
+            raise RestError(status, "woocommerce_rest_shop_webhook_invalid_id", "Invalid ID.")
         return webhook
 
     def _document(self, webhook: RegisteredWebhook) -> Document:
@@ -597,101 +498,8 @@ class WooCommerceSystem:
         return moment.astimezone(self._zone).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-@dataclass(frozen=True)
-class _Json(Answer):
-    """What WordPress prints."""
-
-    @property
-    def content(self) -> bytes:
-        return _php_json(self.body).encode()
-
-
-class _Reading:
-    """A request's parameters, checked as its route declares them; `done` refuses the bad ones."""
-
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        self._parameters = parameters
-        self._problems: dict[str, tuple[str, str]] = {}
-        self._missing: list[str] = []
-
-    def require(self, *names: str) -> None:
-        self._missing += [name for name in names if name not in self._parameters]
-
-    def number(self, name: str, default: int, largest: int | None) -> int:
-        text = str(self._parameters.get(name, default))
-        value = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
-        if value >= 1 and (largest is None or value <= largest):
-            return value
-        bounds = "greater than or equal to 1"
-        if largest is not None:
-            bounds = f"between 1 (inclusive) and {largest} (inclusive)"
-        self._problems[name] = ("rest_out_of_bounds", f"{name} must be {bounds}")
-        return default
-
-    def choice(
-        self, name: str, default: str, choices: Iterable[str], value: str | None = None
-    ) -> str:
-        value = str(self._parameters.get(name, default)) if value is None else value
-        if value != default and value not in choices:
-            listed = ", ".join(choices)
-            self._problems[name] = ("rest_not_in_enum", f"{name} is not one of {listed}.")
-        return value
-
-    def flag(self, name: str) -> bool:
-        value = str(self._parameters.get(name, "false")).lower()
-        if value not in ("true", "1", "false", "0", ""):
-            self._problems[name] = ("rest_invalid_type", f"{name} is not of type boolean.")
-        return value in ("true", "1")
-
-    def time(self, name: str) -> datetime | None:
-        value = self._parameters.get(name)
-        if value is None:
-            return None
-        if _TIME.fullmatch(str(value)):
-            with contextlib.suppress(ValueError):
-                return datetime.fromisoformat(str(value).upper())
-        self._problems[name] = ("rest_invalid_date", "Invalid date.")
-        return None
-
-    def done(self) -> None:
-        if self._missing:
-            raise _RestError(
-                400,
-                "rest_missing_callback_param",
-                f"Missing parameter(s): {', '.join(self._missing)}",
-                params=self._missing,
-            )
-        if self._problems:
-            raise _RestError(
-                400,
-                "rest_invalid_param",
-                f"Invalid parameter(s): {', '.join(self._problems)}",
-                params={name: message for name, (_, message) in self._problems.items()},
-                details={
-                    name: {"code": code, "message": message, "data": None}
-                    for name, (code, message) in self._problems.items()
-                },
-            )
-
-
-def _parameters(call: Call) -> dict[str, Any]:
-    """What the body says counts more than what the query says."""
-    parameters: dict[str, Any] = dict(call.query)
-    if call.body and "json" in call.headers.get("content-type", ""):
-        try:
-            body = json.loads(call.body)
-        except ValueError:
-            raise _RestError(400, "rest_invalid_json", "Invalid JSON body passed.") from None
-        parameters |= body if isinstance(body, dict) else {}
-    return parameters
-
-
-def _unauthenticated(message: str) -> _RestError:
-    return _RestError(401, "woocommerce_rest_authentication_error", message)
-
-
 def _refuse(what: str, message: str) -> NoReturn:
-    raise _RestError(400, f"woocommerce_rest_shop_webhook_invalid_{what}", message)
+    raise RestError(400, f"woocommerce_rest_shop_webhook_invalid_{what}", message)
 
 
 def _topic(value: object) -> str:
@@ -737,23 +545,6 @@ def _signature(secret: str, body: bytes) -> str:
     return base64.b64encode(hmac.digest(key, body, "sha256")).decode()
 
 
-def _php_json(value: object) -> str:
-    """Compact, plain ASCII, slashes escaped; a Decimal is a number with the very digits it has."""
-    text = json.dumps(value, separators=(",", ":"), default=_marked)
-    return _MARKED.sub(r"\1", text).replace("/", "\\/")
-
-
-def _marked(value: object) -> str:
-    """The standard encoder is fast, and knows no Decimal."""
-    if not isinstance(value, Decimal):
-        raise TypeError(f"an order holds a {type(value).__name__}")
-    return f"\0{value}\0"
-
-
-def _raw(text: str) -> str:
-    return quote(text, safe="")
-
-
 def _gmt(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
@@ -766,9 +557,7 @@ _HOOKS: Final = {
 }
 
 _System = WooCommerceSystem
-_ROUTES: Final[
-    tuple[tuple[str, dict[str, Callable[..., tuple[int, dict[str, str], object]]]], ...]
-] = (
+_ROUTES: Final[tuple[tuple[str, dict[str, Callable[..., _Result]]], ...]] = (
     (r"/wc/v3/orders", {"GET": _System._list_orders}),
     (
         r"/wc/v3/webhooks",

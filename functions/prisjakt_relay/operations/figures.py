@@ -10,7 +10,7 @@ from typing import Final
 
 from prisjakt_relay.ledger import Status
 from prisjakt_relay.operations.explanations import REASONS
-from prisjakt_relay.operations.finding import money
+from prisjakt_relay.operations.finding import money, spanning
 from prisjakt_relay.operations.stack import Stack
 from prisjakt_relay.operations.statistics import (
     DayOfPurchases,
@@ -119,18 +119,7 @@ def no_orders(stack: Stack, shop: str) -> str:
 
 
 def interval(statistics: Statistics) -> str:
-    """Whole days as days, else moments."""
-    since, until = statistics.since, statistics.until
-    last = until - timedelta(days=1) if _is_midnight(until) else until
-    return f"{_edge(since)} to {_edge(last)} UTC"
-
-
-def _edge(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d}" if _is_midnight(moment) else f"{moment:%Y-%m-%d %H:%M}"
-
-
-def _is_midnight(moment: datetime) -> bool:
-    return moment.time() == datetime.min.time()
+    return spanning(statistics.since, statistics.until)
 
 
 def totals(statistics: Statistics) -> tuple[DayOfPurchases, ...]:

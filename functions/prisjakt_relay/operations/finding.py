@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import TypeAlias
 
@@ -39,3 +39,17 @@ def lasting(duration: timedelta) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def spanning(since: datetime, until: datetime) -> str:
+    """`2026-11-14 to 2026-11-20 UTC`: whole days as days, else moments."""
+    last = until - timedelta(days=1) if _is_midnight(until) else until
+    return f"{_edge(since)} to {_edge(last)} UTC"
+
+
+def _edge(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}" if _is_midnight(moment) else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _is_midnight(moment: datetime) -> bool:
+    return moment.time() == time()

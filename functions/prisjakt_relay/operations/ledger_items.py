@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 from prisjakt_relay.conversion import PURCHASE, TEST_PURCHASE
@@ -32,6 +32,14 @@ def items(stack: Stack, operation: str, question: Mapping[str, Any]) -> Iterator
     """What is on those pages."""
     for page in pages(stack, operation, question):
         yield from map(plain_item, page["Items"])
+
+
+def days(since: datetime, until: datetime) -> Iterator[date]:
+    """The days in UTC of which the interval has a part."""
+    day = since.astimezone(UTC).date()
+    while datetime.combine(day, time(), UTC) < until:
+        yield day
+        day += timedelta(days=1)
 
 
 def of_day(

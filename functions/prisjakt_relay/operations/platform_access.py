@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
@@ -85,9 +84,16 @@ def checked(stack: Stack, name: str, shop: Shop, written: Mapping[str, Any] | No
         remedy = stack.command("shop", "api", "set", name)
         raise SetupError(f"nobody has said how to get into shop {name}'s own API: run `{remedy}`")
     try:
-        return access.from_document(written, shop.platform)
+        way = access.from_document(written, shop.platform)
     except ShopDocumentError as error:
         raise SetupError(_cannot_be_used(stack, name, error)) from None
+    if (other := access.other_store(way, shop)) is not None:
+        raise SetupError(
+            f"domain: shop {name} is the store {other}, and the access to its API is another's: "
+            f"run `{stack.command('shop', 'api', 'set', name)}`, or change the domain with "
+            f"`{stack.command('shop', 'set', name, '--domain', 'HOST')}`"
+        )
+    return way
 
 
 def _cannot_be_used(stack: Stack, name: str, error: ShopDocumentError) -> str:
@@ -179,14 +185,6 @@ def accepting_remedy(stack: Stack, name: str) -> str:
     return f"`{add}` takes the client secret from standard input"
 
 
-def other_store(shop: Shop, way: Access) -> str | None:
-    """The store that the shop's document names, if the API is another one's."""
-    if shop.platform != "shopify" or shop.domain is None:
-        return None
-    host = urlsplit(way.address).hostname or ""
-    return shop.domain if host.endswith(".myshopify.com") and host != shop.domain else None
-
-
 def connected(
     shop: Shop,
     way: Access,
@@ -201,7 +199,8 @@ def connected(
     def wait(seconds: float) -> None:
         if seconds > longest:
             raise PlatformBusyError(
-                f"the shop's server is too busy, {seconds:.0f} s at least: try again later"
+                f"{way.address} does not answer, or is too busy: it would take {seconds:.0f} s at "
+                "least; try again later"
             )
         on_wait(seconds)
         sleep(seconds)

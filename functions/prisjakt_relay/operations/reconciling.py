@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from time import sleep
@@ -286,7 +286,7 @@ class _Comparison:
         """The orders of the interval that the ledger lists and that were not seen with the shop's,
         so many at a time as can be read at once. The list itself has only a part of each."""
         unseen: list[str] = []
-        for day in _days(self._since, self._until):
+        for day in ledger_items.days(self._since, self._until):
             for item in ledger_items.of_day(self._stack, self._name, day):
                 if self._since <= datetime.fromisoformat(item["event_time"]) < self._until:
                     self._in_ledger += 1
@@ -359,13 +359,6 @@ class _Comparison:
             )
             made.append(replace(each, remedy=explanation.remedy))
         return tuple(made)
-
-
-def _days(since: datetime, until: datetime) -> Iterator[date]:
-    day, last = since.date(), (until - timedelta(microseconds=1)).date()
-    while day <= last:
-        yield day
-        day += timedelta(days=1)
 
 
 def _is_counted(record: Record) -> bool:

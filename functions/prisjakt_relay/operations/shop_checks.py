@@ -387,14 +387,18 @@ def refused(stack: Stack, name: str, shop: Shop) -> Finding:
     line = logs.newest(stack, {"shop": name, "message": Received.UNSIGNED}, clock() - _DAY)
     if line is None:
         return Finding(title, True, "none in 24 h")
-    stops = "; WooCommerce stops sending after a few" if shop.platform == "woocommerce" else ""
+    stops = renew = ""
+    if shop.platform == "woocommerce":
+        stops = "; WooCommerce stops sending after a few"
+        command = stack.command("webhooks", "repair", name, "--renew")
+        renew = f", `{command}` makes the webhooks anew with the newest, given access to the API"
     return Finding(
         title,
         False,
         f"the last one {lasting(clock() - line['at'])} ago: not signed with a secret of the shop"
         + stops,
-        f"compare the shop system's secret: `{stack.command('shop', 'show', name)}`; "
-        f"`{stack.command('shop', 'signing-secret', 'add', name)}` adds a second one",
+        f"compare the shop system's secret: `{stack.command('shop', 'show', name, '--secrets')}`; "
+        f"`{stack.command('shop', 'signing-secret', 'add', name)}` adds a second one{renew}",
     )
 
 

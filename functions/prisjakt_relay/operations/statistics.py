@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import as_completed
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -131,7 +131,7 @@ def read(
     """
     tally = Tally()
     now = clock()
-    days = list(_days(max(since, now - timedelta(days=ledger_items.DAYS_KEPT)), until))
+    days = list(ledger_items.days(max(since, now - timedelta(days=ledger_items.DAYS_KEPT)), until))
     with threads(_AT_ONCE) as pool:
         work = [pool.submit(_read_day, stack, shop, day, since, until) for day in days]
         for done, finished in enumerate(as_completed(work), 1):
@@ -149,13 +149,6 @@ def read(
         ignored_since=logged_since if logged_since < until else None,
         ledger_complete_since=max(since, now - KEPT),
     )
-
-
-def _days(since: datetime, until: datetime) -> Iterator[date]:
-    day, last = since.astimezone(UTC).date(), until.astimezone(UTC)
-    while datetime.combine(day, datetime.min.time(), UTC) < last:
-        yield day
-        day += timedelta(days=1)
 
 
 def _read_day(stack: Stack, shop: str, day: date, since: datetime, until: datetime) -> Tally:

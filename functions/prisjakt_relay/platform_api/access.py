@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from prisjakt_relay.errors import ShopDocumentError
+from prisjakt_relay.shop import Shop
 
 _SHOPIFY_HOST: Final = ".myshopify.com"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -78,6 +79,15 @@ def from_document(document: Mapping[str, Any], platform: str) -> Access:
     )
 
 
+def other_store(way: Access, shop: Shop) -> str | None:
+    """The store that the shop's document names, if the API is another one's: one app's secret
+    signs for several stores of Shopify."""
+    if shop.platform != "shopify" or shop.domain is None:
+        return None
+    host = urlsplit(way.address).hostname or ""
+    return shop.domain if host.endswith(_SHOPIFY_HOST) and host != shop.domain else None
+
+
 def _text(document: Mapping[str, Any], name: str) -> str | None:
     value = document.get(name)
     if value is None:
@@ -96,7 +106,7 @@ def _address(name: str, value: str, platform: str | None) -> str:
         parts, host, port = urlsplit(""), "", None
     loopback = parts.scheme == "http" and host in _LOOPBACK
     usable = host and (parts.scheme == "https" or loopback)
-    if not usable or parts.username or parts.query or parts.fragment or port == 0:
+    if not usable or "@" in parts.netloc or parts.query or parts.fragment or port == 0:
         raise ShopDocumentError(name, f"is not an https address; give {_example(platform)}")
     if platform == "shopify" and not loopback and not host.endswith(_SHOPIFY_HOST):
         raise ShopDocumentError(name, f"is not the store's own; give {_example(platform)}")

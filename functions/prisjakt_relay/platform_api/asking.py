@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from requests import Session
@@ -16,12 +14,15 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from prisjakt_relay.errors import PlatformBusyError, PlatformRefusedError
-from prisjakt_relay.platform_api.interface import CONNECT_SECONDS, READ_SECONDS, Wait
-from prisjakt_relay.transport import exchange, read
+from prisjakt_relay.platform_api.interface import Wait
+from prisjakt_relay.transport import exchange, read, retry_after
 
+CONNECT_SECONDS: Final = 5.0
+READ_SECONDS: Final = 30.0
 MOST_ATTEMPTS: Final = 6
 FIRST_WAIT: Final = 1.0  # doubled each time
 LONGEST_WAIT: Final = 300.0
+UNTOLD_WAIT: Final = 10.0  # after a 429 that does not say for how long
 _ANSWER_LIMIT: Final = 64 * 1024 * 1024
 _BUSY: Final = frozenset({408, 425, 429})
 
@@ -94,25 +95,13 @@ class Asking:
         status = response.status_code
         if status in _BUSY or status >= 500:
             asked = retry_after(response.headers, self._clock())
-            return f"HTTP {status}", asked if asked is not None or status != 429 else 0.0
+            return f"HTTP {status}", asked if asked is not None or status != 429 else UNTOLD_WAIT
         if 300 <= status < 400:
             raise PlatformRefusedError(
                 f"the shop's server sends us elsewhere (HTTP {status}): give the address that it "
                 "answers at itself"
             )
         return Answered(status, response.headers, _parsed(content)), None
-
-
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The wait in seconds that the header asks for, by number or by date; None without one."""
-    value = headers.get("Retry-After", "")
-    with contextlib.suppress(ValueError):
-        return max(0.0, min(float(value), LONGEST_WAIT))
-    with contextlib.suppress(ValueError, TypeError, OverflowError):
-        date = parsedate_to_datetime(value)
-        date = date if date.tzinfo else date.replace(tzinfo=UTC)
-        return max(0.0, min((date - now).total_seconds(), LONGEST_WAIT))
-    return None
 
 
 def _parsed(content: bytes) -> Any:

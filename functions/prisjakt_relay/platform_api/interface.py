@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 from requests import Session
 
@@ -15,9 +15,6 @@ from prisjakt_relay.platforms.interface import Document
 
 Wait = Callable[[float], None]
 """Wait so many seconds, or raise `PlatformBusyError` where nobody can wait for so long."""
-
-CONNECT_SECONDS: Final = 5.0
-READ_SECONDS: Final = 30.0
 
 
 class Moment(StrEnum):

@@ -326,8 +326,11 @@ class ShopifyApi:
             orders = self._completed(documents)
             if following is None:
                 break
-            settled = [moment for moment in moments if moment < asked - _SETTLED]
-            complete = max([complete, *settled])
+            # The index by which Shopify sorts may be behind, and an order tell of a change that is
+            # newer than its place: that alone must not say how far the page goes.
+            later_half = moments[len(moments) // 2 :]
+            settled = [moment for moment in later_half if moment < asked - _SETTLED]
+            complete = max(complete, min(settled, default=complete))
             yield Page(orders, complete)
             cursor, paged = following, paged + len(rows)
             if paged >= LONGEST_PAGING and complete > begin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,8 @@ class State(StrEnum):
     EXTRA = "extra"  # ours, of a topic that is not needed: left alone
     FOREIGN = "foreign"  # another relay's, or another shop's: left alone
 
+
+_RELAYS_PATH: Final = re.compile(r"/webhooks/(?:shopify|woocommerce)/[a-z0-9-]{1,64}\Z")
 
 IN_ORDER: Final = frozenset({State.ALIVE, State.OPTIONAL, State.EXTRA, State.FOREIGN})
 
@@ -46,7 +49,8 @@ def examined(
     for topic in topics:
         of_topic = sorted(
             (each for each in ours if each.topic == topic),
-            key=lambda each: (bool(each.problems), _age(each)),
+            key=lambda each: (not each.problems, _age(each)),
+            reverse=True,  # of two that work the newer stays: it may have the newer secret
         )
         if not of_topic:
             covered = any(each.state is State.ALIVE for each in findings[:1])
@@ -96,9 +100,9 @@ def _normal(address: str) -> tuple[str, str]:
 
 
 def _is_a_relays(address: str) -> bool:
-    return "/webhooks/" in _normal(address)[1]
+    return _RELAYS_PATH.search(_normal(address)[1]) is not None
 
 
 def _age(webhook: Webhook) -> tuple[int, str]:
-    """The oldest first: ids are numbers that grow, or end with one."""
+    """The oldest is the least: ids are numbers that grow, or end with one."""
     return len(webhook.id), webhook.id

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -28,7 +26,7 @@ from prisjakt_relay.errors import (
     RefusedError,
     RejectedError,
 )
-from prisjakt_relay.transport import read, read_short, text
+from prisjakt_relay.transport import read, read_short, retry_after, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,16 +94,8 @@ def pause(headers: Mapping[str, str], now: datetime) -> float | None:
     the size tells, also a point in time in seconds, which others send. `Retry-After` is in seconds
     or a date. The longer one counts; less than a second, or a moment gone by, asks for nothing.
     """
-    reset = _reset(headers, now)
-    waits = [] if reset is None else [reset]
-    retry_after = headers.get("Retry-After", "")
-    with contextlib.suppress(ValueError):
-        waits.append(float(retry_after))
-    with contextlib.suppress(ValueError, TypeError, OverflowError):
-        date = parsedate_to_datetime(retry_after)
-        date = date if date.tzinfo else date.replace(tzinfo=UTC)
-        waits.append((date - now).total_seconds())
-    asked = [wait for wait in waits if wait >= SHORTEST_PAUSE]  # which a NaN is not
+    waits = (_reset(headers, now), retry_after(headers, now))
+    asked = [wait for wait in waits if wait is not None and wait >= SHORTEST_PAUSE]  # nor a NaN
     return min(max(asked), LONGEST_PAUSE) if asked else None
 
 

@@ -120,8 +120,14 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
             raise PlatformAccessError(
                 "nobody has said how to get into the shop's own API; run `shop api set`"
             ) from None
+        way = access.from_document(document, shop.platform)
+        if (other := access.other_store(way, shop)) is not None:
+            raise PlatformAccessError(
+                f"the shop is the store {other}, and the access to its API is another's; run "
+                "`shop api set`"
+            )
         return PLATFORM_APIS[shop.platform](
-            access.from_document(document, shop.platform),
+            way,
             http,
             clock=clock,
             wait=wait,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from prisjakt_relay.conversion import Conversion
+from prisjakt_relay.conversion import PURCHASE, Conversion
 from prisjakt_relay.errors import (
     HeldError,
     PlatformBusyError,
@@ -35,11 +35,12 @@ from prisjakt_relay.telemetry import Emit
 
 OVERLAP: Final = timedelta(hours=1)  # what a search index or a slow clock may have held back
 LONGEST_GAP: Final = timedelta(hours=48)
-MARGIN: Final = timedelta(minutes=2)  # a webhook that is on its way is not lost
+MARGIN: Final = timedelta(minutes=5)  # a webhook that is on its way is not lost
 ENOUGH_TIME: Final = timedelta(seconds=60)  # to begin with a shop
 CUT_OFF: Final = "the last run was cut off; the next one goes on where it was"
 NO_TIME: Final = "no time was left; the next run begins with it"
-_WITHOUT_CLICK: Final = frozenset({Reason.OFF, Reason.SOURCE, Reason.NO_CLICK_ID})
+# Where a shop is off, nobody looks for a click id: that is no silence.
+_WITHOUT_CLICK: Final = frozenset({Reason.SOURCE, Reason.NO_CLICK_ID})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,7 @@ class Run:
                 elif verdict.record is not None:
                     reported.append(verdict.record)
             self._orders += len(page.orders)
-            self._move(page.complete_until, seen)
+            self._move(page.complete_until, until, seen)
             if page.complete_until < until and self._deadline - self._ports.clock() < ENOUGH_TIME:
                 raise PlatformBusyError("there was more than fits one run; the next one goes on")
         self._look_at_webhooks(api, shop)
@@ -149,7 +150,12 @@ class Run:
         )
 
     def _interval(self) -> tuple[datetime, datetime]:
-        """From the cursor, minus an overlap; not further back than the longest gap."""
+        """From the cursor, minus an overlap; not further back than the longest gap.
+
+        The overlap is for what was not to be seen yet when the cursor was moved. Where the run that
+        moved it was cut off, far behind its reach, there is less of that or none: or else a run
+        whose time is spent on the overlap alone would never get beyond it.
+        """
         scale = self._ports.scale
         until = self._began - MARGIN * scale
         earliest = until - LONGEST_GAP
@@ -167,7 +173,8 @@ class Run:
                 until=earliest.isoformat(),
                 problem="nobody has looked at the changes of this time; backfill it",
             )
-        return max(min(cursor, until) - OVERLAP, earliest), until
+        reach = self._progress.reach or cursor
+        return max(min(cursor, until, min(reach, until) - OVERLAP), earliest), until
 
     def _recover(self, conversion: Conversion, standing: Standing) -> None:
         self._ports.enqueue(conversion)
@@ -193,10 +200,12 @@ class Run:
             problem=verdict.problem,
         )
 
-    def _move(self, complete_until: datetime, seen: Iterable[Verdict]) -> None:
+    def _move(self, complete_until: datetime, until: datetime, seen: Iterable[Verdict]) -> None:
         orders = list(seen)
         progress = self._progress
-        cursor = max(progress.cursor or complete_until, complete_until)
+        cursor = progress.cursor or complete_until
+        if complete_until >= cursor:
+            cursor, progress = complete_until, replace(progress, reach=until)
         if orders:
             progress = replace(progress, last_order_at=_later(progress.last_order_at, cursor))
         if any(each.reason not in _WITHOUT_CLICK for each in orders):
@@ -243,7 +252,7 @@ class Run:
         if client is None or not wanted:
             return None if client is None else 0
         try:
-            events = EventsOfOrders(client.events(shop.pixel_id, since, until))
+            events = EventsOfOrders(client.events(shop.pixel_id, since, until, event_name=PURCHASE))
             found = [each for record in wanted if (each := events.mismatch(record))]
             if found:  # a sender may have changed both since the record was read
                 now = self._ports.records([each.record.key for each in found])

@@ -15,7 +15,8 @@ LIST: Final = "reconciled-shops"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a shop is: every change of its orders before `cursor` has been looked at.
+    """How far a shop is: every change of its orders before `cursor` has been looked at, in a run
+    that wanted to come to `reach`.
 
     `last_order_at` and `last_click_at` are when an order last changed, and when one that carries a
     click id did. `ran_at` is the last run, `problem` why it ended early, if it did. `has_webhooks`:
@@ -23,6 +24,7 @@ class Progress:
     """
 
     cursor: datetime | None = None
+    reach: datetime | None = None
     last_order_at: datetime | None = None
     last_click_at: datetime | None = None
     ran_at: datetime | None = None
@@ -41,7 +43,10 @@ class ProgressBook:
         return tuple(sorted(item["shops"])) if item else ()
 
     def switch(self, shop: str, *, on: bool) -> bool:
-        """Put the shop on the list, or take it off; returns whether that changed anything."""
+        """Put the shop on the list, or take it off; returns whether that changed anything.
+
+        It begins anew: that nobody looked while it was off the list is neither gap nor silence.
+        """
 
         def changed(item: Mapping[str, Any] | None) -> dict[str, Any] | None:
             shops = dict(item["shops"]) if item else {}
@@ -53,12 +58,16 @@ class ProgressBook:
                 del shops[shop]
             return {"shops": shops}
 
-        return self._change(LIST, changed)
+        switched = self._change(LIST, changed)
+        if switched and on:
+            self.put(shop, Progress())
+        return switched
 
     def get(self, shop: str) -> Progress:
         item = self._store.get(_key(shop)) or {}
         return Progress(
             cursor=_moment(item, "cursor"),
+            reach=_moment(item, "reach"),
             last_order_at=_moment(item, "last_order_at"),
             last_click_at=_moment(item, "last_click_at"),
             ran_at=_moment(item, "ran_at"),
@@ -69,6 +78,7 @@ class ProgressBook:
     def put(self, shop: str, progress: Progress) -> None:
         moments = {
             "cursor": progress.cursor,
+            "reach": progress.reach,
             "last_order_at": progress.last_order_at,
             "last_click_at": progress.last_click_at,
             "ran_at": progress.ran_at,
