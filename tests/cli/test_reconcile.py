@@ -132,7 +132,7 @@ def test_a_delivery_that_was_lost_is_found_and_sent_and_nothing_is_left(
     sent = local("backfill", shop, "--yes")
     assert sent.code == 0
     assert sent.out.endswith("1 order put on the queue.\n")
-    assert "still count as lost" in sent.err
+    assert "counts as lost until a sender has taken it up" in sent.err
 
     well = repeated_until_well("reconcile", shop, "--json")
     assert well.code == 0, well

@@ -72,11 +72,7 @@ def test_on_loopback_no_encryption_is_needed(
         "https://demo.myshopify.com:port",
         "https://demo.myshopify.com:0",
         "https://demo.myshopify.com:99999",
-        "https://name:word@demo.myshopify.com",
-        "https://:word@demo.myshopify.com",
-        "https://@demo.myshopify.com",
-        "https://demo.myshopify.com?x=y",
-        "https://demo.myshopify.com#x",
+        "https://demo shop.example",
         "ftp://demo.myshopify.com",
         "http://127.0.0.1.example",
     ],
@@ -92,7 +88,31 @@ def test_credentials_go_to_encrypted_addresses_only(address: str, field: str) ->
 
 @pytest.mark.parametrize(
     "address",
-    ["https://shop.example", "https://demo.myshopify.com.example", "https://myshopify.com"],
+    [
+        "https://name:word@demo.myshopify.com",
+        "https://:word@demo.myshopify.com",
+        "https://@demo.myshopify.com",
+        "https://demo.myshopify.com?x=y",
+        "https://demo.myshopify.com#x",
+    ],
+)
+@pytest.mark.parametrize("field", ["address", "public_address"])
+def test_an_address_has_nothing_in_it_that_is_no_address(address: str, field: str) -> None:
+    """What is wrong with it is told, and an error repeats it later."""
+    document = {"address": STORE, **APP, field: address}
+
+    with pytest.raises(ShopDocumentError, match=f"{field}: has a user, a query or a fragment"):
+        from_document(document, "shopify")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://shop.example",
+        "https://demo.myshopify.com.example",
+        "https://myshopify.com",
+        "https://demo.myshopify.com/admin",
+    ],
 )
 def test_shopifys_address_is_the_stores_own(address: str) -> None:
     with pytest.raises(ShopDocumentError, match=r"not the store's own; give https://STORE"):

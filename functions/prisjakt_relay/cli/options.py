@@ -161,6 +161,8 @@ def interval(
     else:
         since = datetime.combine(until.date() - timedelta(days=days - 1), time(), UTC)
     if since >= until:
+        if last is None:
+            raise SetupError(f"--from {first!r}: that is yet to come; write an earlier day")
         raise SetupError("--from is not before --to: exchange them, or leave one out")
     return since, until
 

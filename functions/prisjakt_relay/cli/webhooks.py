@@ -106,8 +106,15 @@ def repair(
 
     shop = _opened(stack, name)
     shop.require_accepted_signature()
-    plan = webhooks.in_need(shop.findings(), renew=renew)
+    findings = shop.findings()
+    plan = webhooks.in_need(findings, renew=renew)
     _carry_out(shop, plan, dry_run=dry_run, as_json=as_json)
+    if not (renew or dry_run) and webhooks.may_share_a_secret(shop.shop, findings):
+        all_of_them = stack.command("webhooks", "repair", name, "--renew")
+        output.hint(
+            "If it was disabled because its signature was refused, the others have the same old "
+            f"secret: {all_of_them}"
+        )
 
 
 @on_stack

@@ -79,6 +79,8 @@ REASONS: Final[Mapping[Reason, Explanation]] = {
     Reason.AMOUNT_OUT_OF_RANGE: Explanation("its amount is zero, negative, or over 999,999,999"),
 }
 
+RECOVERED: Final = Explanation("the reconciler found it in the shop, and put it on the queue")
+
 DELIVERIES: Final[Mapping[Received, Explanation]] = {
     Received.QUEUED: Explanation("accepted: from here on it is the relay's to deliver"),
     Received.IGNORED: Explanation("nothing to report"),

@@ -35,7 +35,7 @@ def lines(
     since: datetime,
     until: datetime,
     *,
-    groups: tuple[str, ...] = ("ReceiverLogGroup", "SenderLogGroup"),
+    groups: tuple[str, ...] = ("ReceiverLogGroup", "SenderLogGroup", "ReconcilerLogGroup"),
     on_page: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Line]:
     """Every line of an interval whose fields have these values, oldest first.
@@ -99,7 +99,8 @@ def _query(
         client = stack.client("logs")
         try:
             query = client.start_query(
-                logGroupNames=[stack.outputs[group] for group in groups],
+                # An older stack has no reconciler.
+                logGroupNames=[stack.outputs[each] for each in groups if each in stack.outputs],
                 startTime=int(since.timestamp()),
                 endTime=int(until.timestamp()) + 1,
                 queryString=" | ".join(stages),

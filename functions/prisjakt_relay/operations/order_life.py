@@ -17,6 +17,7 @@ from prisjakt_relay.operations.explanations import (
     DELIVERIES,
     OUTCOMES,
     REASONS,
+    RECOVERED,
     Explanation,
     cause,
 )
@@ -34,6 +35,7 @@ _DAYS_AT_ONCE: Final = 8
 _AHEAD: Final = timedelta(minutes=1)  # of this machine's clock
 _REFUSED: Final = (Received.UNSIGNED, Received.UNKNOWN, Received.UNAVAILABLE)
 SENDER: Final = "sender"
+RECOVERED_OUTCOME: Final = "recovered"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +201,8 @@ def _explained(line: logs.Line) -> Explanation:
     outcome, reason = line["outcome"], line.get("reason")
     if reason in list(Reason):
         return REASONS[Reason(reason)]
+    if outcome == RECOVERED_OUTCOME:
+        return RECOVERED
     if outcome == Outcome.WAITING:
         return Explanation(cause(str(line.get("cause", ""))))
     if line.get("service") == SENDER and outcome in list(Outcome):

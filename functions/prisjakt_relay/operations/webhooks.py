@@ -136,6 +136,14 @@ def in_need(findings: Sequence[Finding], *, renew: bool) -> list[Finding]:
     return [each for each in wanted if each.state in WORK and each.state is not State.OPTIONAL]
 
 
+def may_share_a_secret(shop: Shop, findings: Sequence[Finding]) -> bool:
+    """Whether one was broken while another is alive, which may come to the same: WooCommerce's
+    webhooks have a secret each, which nobody can read."""
+    return shop.platform == "woocommerce" and {State.BROKEN, State.ALIVE} <= {
+        each.state for each in findings
+    }
+
+
 def ours(findings: Sequence[Finding]) -> list[Webhook]:
     """All that deliver to this relay as this shop."""
     return [each.webhook for each in findings if each.webhook and each.state in _OURS]

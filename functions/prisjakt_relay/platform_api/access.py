@@ -5,6 +5,7 @@ JSON in Secrets Manager under `<stack>/platform-api/<shop>`. The receiver may no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
@@ -15,6 +16,7 @@ from prisjakt_relay.shop import Shop
 
 _SHOPIFY_HOST: Final = ".myshopify.com"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_HOST: Final = re.compile(r"[\w.:-]+")  # also one with letters of its own language
 
 # Of each platform: sets of credentials, one of which has to be there.
 CREDENTIALS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
@@ -105,10 +107,15 @@ def _address(name: str, value: str, platform: str | None) -> str:
     except ValueError:
         parts, host, port = urlsplit(""), "", None
     loopback = parts.scheme == "http" and host in _LOOPBACK
-    usable = host and (parts.scheme == "https" or loopback)
-    if not usable or "@" in parts.netloc or parts.query or parts.fragment or port == 0:
+    usable = _HOST.fullmatch(host) and (parts.scheme == "https" or loopback) and port != 0
+    if not usable:
         raise ShopDocumentError(name, f"is not an https address; give {_example(platform)}")
-    if platform == "shopify" and not loopback and not host.endswith(_SHOPIFY_HOST):
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ShopDocumentError(
+            name, f"has a user, a query or a fragment in it; give {_example(platform)}"
+        )
+    is_bare = host.endswith(_SHOPIFY_HOST) and parts.path in ("", "/")
+    if platform == "shopify" and not loopback and not is_bare:
         raise ShopDocumentError(name, f"is not the store's own; give {_example(platform)}")
     return value.rstrip("/")
 

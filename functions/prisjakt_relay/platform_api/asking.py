@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from requests import Session
 from requests.exceptions import RequestException
@@ -67,7 +68,8 @@ class Asking:
             attempts += 1
             if attempts == MOST_ATTEMPTS or not (safe or asked is not None):
                 raise PlatformBusyError(
-                    f"the shop's server does not answer: {answered}; try again later"
+                    f"{urlsplit(address).hostname} does not answer ({answered}): is the address "
+                    "right? Else try again later"
                 )
             self._wait(min(max(pause, asked or 0.0), LONGEST_WAIT))
             pause *= 2
