@@ -375,6 +375,22 @@ def test_access_that_cannot_be_used_names_its_field_and_no_secret(
     assert "hush-hush" not in output.getvalue()
 
 
+def test_another_stores_orders_are_not_read(
+    start: Callable[..., ModuleType], place: Place, output: io.StringIO
+) -> None:
+    """One app may be in several stores, and its secret signs for all of them."""
+    ProgressBook(place.store).switch("gamma", on=True)
+    place.write("shops/gamma", BARE | {"domain": "own.myshopify.com"})
+    other = {"address": "https://other.myshopify.com", "access_token": "hush-hush"}
+    place.write("platform-api/gamma", other)
+
+    start().handler({}, Context())
+
+    (line,) = lines(output, "reconcile_failed")
+    assert "the shop is the store own.myshopify.com" in line["problem"]
+    assert "hush-hush" not in output.getvalue()
+
+
 def test_a_run_without_time_begins_nothing(
     start: Callable[..., ModuleType], place: Place, output: io.StringIO
 ) -> None:
