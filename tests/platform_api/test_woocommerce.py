@@ -508,6 +508,26 @@ def test_over_http_requests_are_signed_and_the_secret_stays_here(
         assert SECRET not in repr(call)
 
 
+def test_wordpress_on_this_machine_may_take_itself_for_https() -> None:
+    """As people set it up who have no certificate."""
+    world = World(LOOPBACK, forces_https=True)
+    world.fill([NOON])
+
+    assert world.ids() == [1]
+    world.pages()
+
+    signed = ["oauth_signature" in call.query for call in world.session.calls]
+    assert signed == [True, False, False]
+
+
+def test_a_wrong_secret_over_http_is_told_as_one() -> None:
+    world = World(LOOPBACK)
+    api = world.connect(LOOPBACK, consumer_secret="cs_another")
+
+    with pytest.raises(PlatformAccessError, match="woocommerce_rest_authentication_error"):
+        api.webhooks()
+
+
 def test_a_signed_request_that_is_asked_again_is_signed_again() -> None:
     world = World(LOOPBACK)
     world.fill([NOON])

@@ -26,6 +26,9 @@ WHERE: Final = "Where the relay is"
 
 ShopName = Annotated[str, typer.Argument(metavar="SHOP", help="The shop's name.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+WithSecrets = Annotated[
+    bool, typer.Option("--secrets", help="Print the secrets instead of their fingerprints.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 From = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from prisjakt_relay.cli import output, shop_api
-from prisjakt_relay.cli.options import Json, ShopName, Yes, on_stack
+from prisjakt_relay.cli.options import Json, ShopName, WithSecrets, Yes, on_stack
 from prisjakt_relay.cli.shop_fields import (
     asked_signing_secret,
     completed,
@@ -141,9 +141,7 @@ def list_shops(stack: Stack, as_json: Json = False) -> None:
 def show(
     stack: Stack,
     name: ShopName,
-    with_secrets: Annotated[
-        bool, typer.Option("--secrets", help="Print the secrets instead of their fingerprints.")
-    ] = False,
+    with_secrets: WithSecrets = False,
     as_json: Json = False,
 ) -> None:
     """Show a shop's document, defaults included, and where its webhooks go.

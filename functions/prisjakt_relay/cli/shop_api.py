@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from prisjakt_relay.cli import output
-from prisjakt_relay.cli.options import Json, ShopName, Yes, on_stack
+from prisjakt_relay.cli.options import Json, ShopName, WithSecrets, Yes, on_stack
 from prisjakt_relay.cli.shop_fields import (
     Option,
     Question,
@@ -138,9 +138,7 @@ def set_access(
 def show(
     stack: Stack,
     name: ShopName,
-    with_secrets: Annotated[
-        bool, typer.Option("--secrets", help="Print the secrets instead of their fingerprints.")
-    ] = False,
+    with_secrets: WithSecrets = False,
     as_json: Json = False,
 ) -> None:
     """Show how the relay gets into the shop system's own API.

@@ -105,7 +105,7 @@ class WooCommerceSystem:
     `throttle` is how many requests its host lets through in a minute. A delivery is made at once,
     or waits `queue_seconds` for WordPress' cron; what then is sent is the order as it is by then.
     `knows_modified`: whether orders can be sorted by it. `behind_proxy`: WordPress does not know
-    that it is reached by https.
+    that it is reached by https; `forces_https`: it takes itself for https, whatever it is.
     """
 
     def __init__(
@@ -124,6 +124,7 @@ class WooCommerceSystem:
         plain_permalinks: bool = False,
         drops_authorization: bool = False,
         behind_proxy: bool = False,
+        forces_https: bool = False,
         time_zone: str = "Europe/Stockholm",
         queue_seconds: float = 0.0,
     ) -> None:
@@ -145,12 +146,13 @@ class WooCommerceSystem:
         self._plain_permalinks = plain_permalinks
         self._zone = ZoneInfo(time_zone)
         self._queue_seconds = queue_seconds
+        is_https = forces_https or (self.address.startswith("https://") and not behind_proxy)
         self._authentication = Authentication(
             self.address,
             clock=clock,
             consumer_key=consumer_key,
             consumer_secret=consumer_secret,
-            is_https=self.address.startswith("https://") and not behind_proxy,
+            is_https=is_https,
             drops_authorization=drops_authorization,
         )
         self._minute: tuple[datetime, int] | None = None

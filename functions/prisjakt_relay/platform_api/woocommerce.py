@@ -134,11 +134,13 @@ class WooCommerceApi:
         self._unsortable: set[str] = set()
         self._plain: bool | None = None  # not known yet
         # WooCommerce looks at a key in the header or in the query only over https. The header may
-        # be lost on the way to PHP; and WordPress behind a proxy may not know that it is https.
+        # be lost on the way to PHP; and WordPress behind a proxy may not know that it is https, or
+        # on this machine take itself for https.
+        self._is_https = self._address.startswith("https://")
         self._ways: tuple[_Way, ...] = (
             (_Way.HEADER, _Way.QUERY, _Way.SIGNATURE)
-            if self._address.startswith("https://")
-            else (_Way.SIGNATURE,)
+            if self._is_https
+            else (_Way.SIGNATURE, _Way.HEADER)
         )
 
     def orders(self, since: datetime, until: datetime, *, by: Moment) -> Iterator[Page]:
@@ -335,13 +337,18 @@ class WooCommerceApi:
         safe: bool = True,
     ) -> Answered:
         """What the shop answers, once it is known where and how it wants to be asked."""
-        answered = self._asked(method, path, parameters, body, self._ways[0], safe=safe)
-        for way in self._ways[1:]:
-            if answered.status != 401 or not _ANONYMOUS.fullmatch(_code(answered)):
+        first, *others = self._ways
+        answered = refused = self._asked(method, path, parameters, body, first, safe=safe)
+        for way in others:
+            code = _code(answered)
+            is_unsigned = first is _Way.SIGNATURE and code == _KEY_REFUSED
+            if answered.status != 401 or not (is_unsigned or _ANONYMOUS.fullmatch(code)):
                 break
             answered = self._asked(method, path, parameters, body, way, safe=safe)
             if answered.status < 400:
                 self._ways = (way,)
+            elif is_unsigned:
+                return refused  # which says more than that nobody has come
         return answered
 
     def _asked(
@@ -438,7 +445,7 @@ class WooCommerceApi:
 
     def _remedy(self) -> str:
         remedy = "give a key with the permission Read/Write, of an administrator or a shop manager"
-        if self._ways == (_Way.SIGNATURE,):
+        if not self._is_https:
             remedy += (
                 f"; over http, {self._address} has to be the very Site Address in Settings, "
                 "General, and both clocks have to be right"
