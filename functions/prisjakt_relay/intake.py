@@ -75,11 +75,10 @@ def decide(
         host = platform.host(headers)
         if shop.domain is not None and host not in (None, shop.domain):
             raise _Ignored(Reason.SOURCE, "domain")
-    except _Ignored as ignored:
-        return Decision(order_id=order_id, reason=ignored.reason, problem=ignored.problem)
-    except UnreadableError as error:
-        return Decision(order_id=order_id, reason=Reason.UNREADABLE, problem=str(error))
-    return assess(platform, name, shop, document, now)
+        conversion = _conversion(platform, name, shop, document, order_id, now)
+        return Decision(order_id=order_id, conversion=conversion)
+    except (_Ignored, UnreadableError) as cause:
+        return _no_conversion(order_id, cause)
 
 
 def assess(
@@ -93,10 +92,14 @@ def assess(
             raise _Ignored(Reason.OFF)
         conversion = _conversion(platform, name, shop, document, order_id, now)
         return Decision(order_id=order_id, conversion=conversion)
-    except _Ignored as ignored:
-        return Decision(order_id=order_id, reason=ignored.reason, problem=ignored.problem)
-    except UnreadableError as error:
-        return Decision(order_id=order_id, reason=Reason.UNREADABLE, problem=str(error))
+    except (_Ignored, UnreadableError) as cause:
+        return _no_conversion(order_id, cause)
+
+
+def _no_conversion(order_id: str | None, cause: _Ignored | UnreadableError) -> Decision:
+    if isinstance(cause, UnreadableError):
+        return Decision(order_id=order_id, reason=Reason.UNREADABLE, problem=str(cause))
+    return Decision(order_id=order_id, reason=cause.reason, problem=cause.problem)
 
 
 def is_excluded(source: str, shop: Shop) -> bool:

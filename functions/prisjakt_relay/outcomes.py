@@ -49,6 +49,13 @@ class Outcome(StrEnum):
     UNREADABLE = "unreadable"
 
 
+class Reconciled(StrEnum):
+    """What the reconciler says of one order."""
+
+    RECOVERED = "recovered"
+    MISMATCH = "mismatch"
+
+
 class DeathReason(StrEnum):
     """Why an order will not be reported without help."""
 

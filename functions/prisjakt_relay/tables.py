@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from prisjakt_relay import aws
 from prisjakt_relay.errors import AwsError, StorageError
-from prisjakt_relay.ledger import Condition
+from prisjakt_relay.ledger import Condition, Record, from_item
 
 CONDITION_FAILED: Final = "ConditionalCheckFailedException"
 BUDGET: Final = timedelta(seconds=3)  # for one read or write with all its attempts
@@ -124,6 +124,11 @@ class DynamoStore:
             sleep=self._sleep,
             final=frozenset({CONDITION_FAILED}),
         )
+
+
+def records_of(store: DynamoStore, item_keys: Sequence[str]) -> dict[str, Record]:
+    """The ledger's records of these keys, as far as they are there."""
+    return {record.key: record for record in map(from_item, store.get_many(item_keys))}
 
 
 def _typed(value: Any) -> dict[str, Any]:

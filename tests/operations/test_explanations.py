@@ -16,19 +16,21 @@ from prisjakt_relay.operations.explanations import (
     NOTHING,
     OUTCOMES,
     REASONS,
+    RECONCILED,
     STANDINGS,
     Explanation,
     cause,
     said,
 )
 from prisjakt_relay.operations.reconciling import DIFFERENT, EXPLANATIONS, ON_ITS_WAY, Unmatched
-from prisjakt_relay.outcomes import DeathReason, Outcome, Reason, Received
+from prisjakt_relay.outcomes import DeathReason, Outcome, Reason, Received, Reconciled
 from prisjakt_relay.reconciler.reconciliation import Disagreement, Standing
 
 ALL = [
     *REASONS.values(),
     *DELIVERIES.values(),
     *OUTCOMES.values(),
+    *RECONCILED.values(),
     *DEATHS.values(),
     *EXPLANATIONS.values(),
 ]
@@ -40,6 +42,7 @@ ALL = [
         (Reason, set(REASONS)),
         (Received, set(DELIVERIES)),
         (Outcome, set(OUTCOMES)),
+        (Reconciled, set(RECONCILED)),
         (DeathReason, set(DEATHS)),
         (Standing, set(STANDINGS)),
         (Disagreement, set(DISAGREEMENTS)),

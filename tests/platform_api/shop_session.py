@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from requests import Response, Session
 from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPResponse
 
-from prisjakt_relay.local.exchange import Answer, Call
+from prisjakt_relay.local.exchange import Answer, Call, response_of
 from prisjakt_relay.local.shop_system import ShopSystem
 
 
@@ -52,14 +49,6 @@ class ShopSession(Session):
         )
         self.calls.append(call)
         self.given.append(self.answers.pop(0) if self.answers else self._system.answer(call))
-        return _response(self.given[-1])
-
-
-def _response(answer: Answer) -> Response:
-    if answer.cut:
-        raise RequestsConnectionError("Connection aborted.")
-    response = Response()
-    response.status_code = answer.status
-    response.headers = CaseInsensitiveDict(answer.headers)
-    response.raw = HTTPResponse(io.BytesIO(answer.content), preload_content=False)
-    return response
+        if self.given[-1].cut:
+            raise RequestsConnectionError("Connection aborted.")
+        return response_of(self.given[-1])

@@ -5,7 +5,6 @@ Every call to the outside passes one gate, `Outside`, which counts it and can sp
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,8 +21,6 @@ from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
-from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
@@ -31,6 +28,7 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 from prisjakt_relay.conversion import Conversion
 from prisjakt_relay.errors import StorageError, UnknownShopError
 from prisjakt_relay.ledger import LATE, Condition, Ledger, Record, from_item
+from prisjakt_relay.local.exchange import response_of
 from prisjakt_relay.local.prisjakt_model import Answer, Call, Event, PrisjaktModel
 from prisjakt_relay.prisjakt.auth import Tokens
 from prisjakt_relay.prisjakt.client import PrisjaktClient
@@ -246,10 +244,7 @@ def _call(request: PreparedRequest) -> Call:
 
 
 def _response(request: PreparedRequest, answer: Answer) -> Response:
-    response = Response()
-    response.status_code = answer.status
-    response.headers = CaseInsensitiveDict(answer.headers)
-    response.raw = HTTPResponse(io.BytesIO(answer.content), preload_content=False)
+    response = response_of(answer)
     response.request = request
     response.url = str(request.url)
     return response

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -11,13 +10,12 @@ from urllib.parse import parse_qsl, urlencode
 from requests import Response, Session
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, ReadTimeout
-from requests.structures import CaseInsensitiveDict
 from tests.simulation.fibres import Fibre, Killed
-from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
+from prisjakt_relay.local.exchange import response_of
 from prisjakt_relay.local.prisjakt_model import TOKEN_PATH, Answer, Call
 from prisjakt_relay.local.prisjakt_rules import parse
 
@@ -60,7 +58,7 @@ class Road(Session):
             body=urlencode(data).encode() if isinstance(data, Mapping) else data or b"",
         )
         exchange = Exchange(world, call, timeout, counts_reads=self._counts_reads)
-        return _response(exchange.perform())
+        return response_of(exchange.perform())
 
 
 class Exchange:
@@ -199,11 +197,3 @@ def _reset(now: datetime, how: int, share: float) -> dict[str, str]:
         {"X-RateLimit-Reset": "soon", "Retry-After": "-5"},
         {"X-RateLimit-Reset": str(10**15)},
     ][how]
-
-
-def _response(answer: Answer) -> Response:
-    response = Response()
-    response.status_code = answer.status
-    response.headers = CaseInsensitiveDict(answer.headers)
-    response.raw = HTTPResponse(io.BytesIO(answer.content), preload_content=False)
-    return response

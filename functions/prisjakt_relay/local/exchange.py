@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from requests import Response
+from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPResponse
+
+if TYPE_CHECKING:
+    from flask import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +43,27 @@ class Answer:
     @property
     def content(self) -> bytes:
         return b"" if self.body is None else to_json(self.body).encode()
+
+
+def call_of(request: Request, path: str) -> Call:
+    """What a server was asked, on a path of its own."""
+    return Call(
+        method=request.method,
+        path=path,
+        query=request.args.to_dict(),
+        headers={name.lower(): value for name, value in request.headers},
+        body=request.get_data(),
+        origin=request.host_url.rstrip("/"),
+    )
+
+
+def response_of(answer: Answer) -> Response:
+    """The answer as the client's library hands it over, its body still to be read."""
+    response = Response()
+    response.status_code = answer.status
+    response.headers = CaseInsensitiveDict(answer.headers)
+    response.raw = HTTPResponse(io.BytesIO(answer.content), preload_content=False)
+    return response
 
 
 def to_json(value: object) -> str:

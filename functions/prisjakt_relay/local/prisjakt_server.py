@@ -16,11 +16,11 @@ from flask import Flask, Response, request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
+from prisjakt_relay.local.exchange import call_of
 from prisjakt_relay.local.prisjakt_model import (
     BASE_PATH,
     TOKEN_PATH,
     Answer,
-    Call,
     Fault,
     PrisjaktModel,
     route,
@@ -62,14 +62,7 @@ def create_app(model: PrisjaktModel) -> Flask:
 
     @app.route("/<path:path>", methods=_METHODS)
     def api(path: str) -> Response:
-        call = Call(
-            method=request.method,
-            path=f"/{path}",
-            query=request.args.to_dict(),
-            headers={name.lower(): value for name, value in request.headers},
-            body=request.get_data(),
-            origin=request.host_url.rstrip("/"),
-        )
+        call = call_of(request, f"/{path}")
         found = route(call)
         with turn:
             client_id = model.client_of(call)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,9 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 import urllib3
 from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter
-from requests.structures import CaseInsensitiveDict
 
-from prisjakt_relay.local.exchange import Answer, Call
+from prisjakt_relay.local.exchange import Answer, Call, response_of
 from prisjakt_relay.local.shop_system import Delivery, Later, Send, ShopSystem
 from prisjakt_relay.local.shopify_system import ShopifySystem
 from prisjakt_relay.local.woocommerce_system import WooCommerceSystem
@@ -303,11 +301,7 @@ class _Inside(BaseAdapter):
                 origin=self._address,
             )
         )
-        response = Response()
-        response.status_code = answer.status
-        response.headers = CaseInsensitiveDict(answer.headers)
-        response.raw = urllib3.HTTPResponse(io.BytesIO(answer.content), preload_content=False)
-        return response
+        return response_of(answer)
 
     def close(self) -> None:
         """Nothing is open."""

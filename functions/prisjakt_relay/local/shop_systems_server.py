@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from prisjakt_relay.local.exchange import Call
+from prisjakt_relay.local.exchange import call_of
 from prisjakt_relay.local.shop_systems import ShopSystems
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -18,17 +18,7 @@ def create_app(systems: ShopSystems) -> Flask:
     @app.route("/<shop>/", defaults={"path": ""}, methods=_METHODS)
     @app.route("/<shop>/<path:path>", methods=_METHODS)
     def api(shop: str, path: str) -> Response:
-        answer = systems.answer(
-            shop,
-            Call(
-                method=request.method,
-                path=f"/{path}",
-                query=request.args.to_dict(),
-                headers={name.lower(): value for name, value in request.headers},
-                body=request.get_data(),
-                origin=request.host_url.rstrip("/"),
-            ),
-        )
+        answer = systems.answer(shop, call_of(request, f"/{path}"))
         if answer is None:
             return Response("The relay has no such shop.\n", 404, mimetype="text/plain")
         return Response(answer.content, answer.status, answer.headers)

@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from prisjakt_relay.conversion import Conversion
-from prisjakt_relay.errors import StorageError
-from prisjakt_relay.ledger import CONTENTIONS, Store
+from prisjakt_relay.ledger import Store
 from prisjakt_relay.operations.reconciling import records
 from prisjakt_relay.operations.stack import Stack, clock, told_clearly
 from prisjakt_relay.operations.threads import threads
 from prisjakt_relay.platform_api.interface import Moment, PlatformApi
 from prisjakt_relay.queues import enqueue
+from prisjakt_relay.reconciler.progress import amend
 from prisjakt_relay.reconciler.reconciliation import BACKFILLED, Standing, verdicts
 from prisjakt_relay.shop import Shop
 
@@ -78,15 +78,13 @@ class BackfillBook:
 
     def _write(self, shop: str, texts: dict[str, str], *, expires_at: datetime) -> None:
         """Of two runs at the same time the last one to write counts: what it says is true of it."""
-        key = _key(shop)
-        values: dict[str, Any] = {"id": key, "expires_at": int(expires_at.timestamp()), **texts}
         with told_clearly():
-            for _ in range(CONTENTIONS):
-                item = self._store.get(key)
-                version = None if item is None else int(item["version"])
-                if self._store.put({**values, "version": (version or 0) + 1}, previous=version):
-                    return
-            raise StorageError(f"{key} is contended: another backfill of this shop is running")
+            amend(
+                self._store,
+                _key(shop),
+                lambda _: {"expires_at": int(expires_at.timestamp()), **texts},
+                by="another backfill of this shop is running",
+            )
 
 
 def portions(

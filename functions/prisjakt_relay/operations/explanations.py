@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prisjakt_relay.errors import Problem
-from prisjakt_relay.outcomes import DeathReason, Outcome, Reason, Received
+from prisjakt_relay.outcomes import DeathReason, Outcome, Reason, Received, Reconciled
 from prisjakt_relay.reconciler.reconciliation import Disagreement, Standing
 
 if TYPE_CHECKING:
@@ -79,7 +79,15 @@ REASONS: Final[Mapping[Reason, Explanation]] = {
     Reason.AMOUNT_OUT_OF_RANGE: Explanation("its amount is zero, negative, or over 999,999,999"),
 }
 
-RECOVERED: Final = Explanation("the reconciler found it in the shop, and put it on the queue")
+RECONCILED: Final[Mapping[Reconciled, Explanation]] = {
+    Reconciled.RECOVERED: Explanation(
+        "the reconciler found it in the shop, and put it on the queue"
+    ),
+    Reconciled.MISMATCH: Explanation(
+        "Prisjakt did not hold what the relay had reported",
+        "`prisjakt-relay reconcile SHOP` says in what they differ",
+    ),
+}
 
 DELIVERIES: Final[Mapping[Received, Explanation]] = {
     Received.QUEUED: Explanation("accepted: from here on it is the relay's to deliver"),

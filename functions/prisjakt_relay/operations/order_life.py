@@ -17,14 +17,14 @@ from prisjakt_relay.operations.explanations import (
     DELIVERIES,
     OUTCOMES,
     REASONS,
-    RECOVERED,
+    RECONCILED,
     Explanation,
     cause,
 )
 from prisjakt_relay.operations.ledger_items import known_records
 from prisjakt_relay.operations.stack import Stack
 from prisjakt_relay.operations.threads import threads
-from prisjakt_relay.outcomes import Outcome, Reason, Received
+from prisjakt_relay.outcomes import Outcome, Reason, Received, Reconciled
 from prisjakt_relay.prisjakt.client import PrisjaktClient
 from prisjakt_relay.prisjakt.models import Event
 from prisjakt_relay.sender.sending import events_near
@@ -35,7 +35,6 @@ _DAYS_AT_ONCE: Final = 8
 _AHEAD: Final = timedelta(minutes=1)  # of this machine's clock
 _REFUSED: Final = (Received.UNSIGNED, Received.UNKNOWN, Received.UNAVAILABLE)
 SENDER: Final = "sender"
-RECOVERED_OUTCOME: Final = "recovered"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,8 +200,8 @@ def _explained(line: logs.Line) -> Explanation:
     outcome, reason = line["outcome"], line.get("reason")
     if reason in list(Reason):
         return REASONS[Reason(reason)]
-    if outcome == RECOVERED_OUTCOME:
-        return RECOVERED
+    if outcome in list(Reconciled):
+        return RECONCILED[Reconciled(outcome)]
     if outcome == Outcome.WAITING:
         return Explanation(cause(str(line.get("cause", ""))))
     if line.get("service") == SENDER and outcome in list(Outcome):

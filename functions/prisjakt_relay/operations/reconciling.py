@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from prisjakt_relay.conversion import PURCHASE, Conversion
 from prisjakt_relay.errors import HeldError, PrisjaktError, SetupError, StorageError
 from prisjakt_relay.intake import EPOCH, OLDEST
-from prisjakt_relay.ledger import Facts, Record, Status, from_item
+from prisjakt_relay.ledger import Facts, Record, Status
 from prisjakt_relay.operations import ledger_items, prisjakt_access, shops
 from prisjakt_relay.operations.explanations import (
     DISAGREEMENTS,
@@ -38,7 +38,7 @@ from prisjakt_relay.reconciler.reconciliation import (
     verdicts,
 )
 from prisjakt_relay.shop import Shop
-from prisjakt_relay.tables import MOST_AT_ONCE
+from prisjakt_relay.tables import MOST_AT_ONCE, records_of
 
 FRESH: Final = timedelta(seconds=30)  # somebody waits for the answer, and looks again if need be
 ON_ITS_WAY: Final = "on_its_way"
@@ -154,7 +154,7 @@ def records(stack: Stack) -> Records:
 
     def found(keys: Sequence[str]) -> Mapping[str, Record]:
         with told_clearly():
-            return {record.key: record for record in map(from_item, stack.store.get_many(keys))}
+            return records_of(stack.store, keys)
 
     return found
 

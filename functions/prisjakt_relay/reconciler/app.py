@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final, Protocol
 
 from prisjakt_relay import aws
@@ -15,7 +15,6 @@ from prisjakt_relay.errors import (
     PlatformBusyError,
     UnknownShopError,
 )
-from prisjakt_relay.ledger import Record, from_item
 from prisjakt_relay.platform_api import PLATFORM_APIS, access
 from prisjakt_relay.platform_api.interface import PlatformApi
 from prisjakt_relay.prisjakt.auth import Tokens, credentials_of
@@ -26,7 +25,7 @@ from prisjakt_relay.reconciler.hourly import Ports, reconcile
 from prisjakt_relay.reconciler.progress import ProgressBook
 from prisjakt_relay.reconciler.settings import from_environment
 from prisjakt_relay.shop import Shop, Shops, parse, secrets_reader
-from prisjakt_relay.tables import DynamoStore
+from prisjakt_relay.tables import DynamoStore, records_of
 from prisjakt_relay.telemetry import Telemetry
 from prisjakt_relay.transport import session
 
@@ -88,11 +87,6 @@ def prisjakt_of(name: str, shop: Shop, deadline: datetime) -> PrisjaktClient | N
     return bare_prisjakt.using(credentials, take_turn)
 
 
-def records(keys: Sequence[str]) -> Mapping[str, Record]:
-    found = map(from_item, store.get_many(keys))
-    return {record.key: record for record in found}
-
-
 def to_queue(conversion: Conversion) -> None:
     enqueue(
         conversion,
@@ -140,7 +134,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
             shop=shop_of,
             api=api_of,
             prisjakt=lambda name, shop: prisjakt_of(name, shop, deadline),
-            records=records,
+            records=partial(records_of, store),
             enqueue=to_queue,
             webhook_address=settings.webhook_address,
             clock=clock,

@@ -18,7 +18,7 @@ from prisjakt_relay.errors import (
     UnknownShopError,
 )
 from prisjakt_relay.ledger import Record
-from prisjakt_relay.outcomes import Reason
+from prisjakt_relay.outcomes import Reason, Reconciled
 from prisjakt_relay.platform_api.interface import Moment, PlatformApi
 from prisjakt_relay.platform_api.subscriptions import IN_ORDER, State, examined
 from prisjakt_relay.prisjakt.client import PrisjaktClient
@@ -184,7 +184,7 @@ class Run:
             shop=self._name,
             platform=conversion.platform,
             order_id=conversion.order_id,
-            outcome="recovered",
+            outcome=Reconciled.RECOVERED,
             standing=standing,
             void=conversion.void,
             revision=conversion.revision,
@@ -265,7 +265,7 @@ class Run:
                 each.disagreement,
                 shop=self._name,
                 order_id=each.record.order_id,
-                outcome="mismatch",
+                outcome=Reconciled.MISMATCH,
             )
         return len(found)
 

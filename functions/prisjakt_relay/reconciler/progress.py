@@ -12,6 +12,9 @@ from prisjakt_relay.ledger import CONTENTIONS, Store, moment_text
 
 LIST: Final = "reconciled-shops"
 
+Changed = Callable[[Mapping[str, Any] | None], dict[str, Any] | None]
+"""What becomes of an item, if there is one; None to leave it as it is."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
@@ -58,7 +61,7 @@ class ProgressBook:
                 del shops[shop]
             return {"shops": shops}
 
-        switched = self._change(LIST, changed)
+        switched = amend(self._store, LIST, changed)
         if switched and on:
             self.put(shop, Progress())
         return switched
@@ -85,23 +88,21 @@ class ProgressBook:
         }
         texts = {name: moment_text(moment) for name, moment in moments.items() if moment}
         others = {"problem": progress.problem, "has_webhooks": progress.has_webhooks}
-        self._change(_key(shop), lambda _: {**texts, **others})
+        amend(self._store, _key(shop), lambda _: {**texts, **others})
 
-    def _change(
-        self, key: str, changed: Callable[[Mapping[str, Any] | None], dict[str, Any] | None]
-    ) -> bool:
-        """Write what becomes of an item, on its newest version; False if it stays as it is."""
-        for _ in range(CONTENTIONS):
-            item = self._store.get(key)
-            after = changed(item)
-            if after is None:
-                return False
-            version = None if item is None else int(item["version"])
-            if self._store.put(
-                {"id": key, "version": (version or 0) + 1, **after}, previous=version
-            ):
-                return True
-        raise StorageError(f"{key} is contended")
+
+def amend(store: Store, key: str, changed: Changed, *, by: str = "") -> bool:
+    """Write what becomes of an item, on its newest version; False if it stays as it is. `by` says
+    who else may be writing it."""
+    for _ in range(CONTENTIONS):
+        item = store.get(key)
+        after = changed(item)
+        if after is None:
+            return False
+        version = None if item is None else int(item["version"])
+        if store.put({"id": key, "version": (version or 0) + 1, **after}, previous=version):
+            return True
+    raise StorageError(f"{key} is contended" + (f": {by}" if by else ""))
 
 
 def _key(shop: str) -> str:
