@@ -14,6 +14,8 @@ from tests.browser.browsers import Browser
 SECONDS = 60.0
 BETWEEN_PAGES = (Error, RuntimeError, WebDriverException)  # while there is no page to ask
 
+REQUESTS = "performance.getEntriesByType('resource')"  # those that were answered
+
 
 class Customer:
     """Somebody new in a shop like Shopify's or WooCommerce's."""
@@ -22,6 +24,7 @@ class Customer:
         self._browser = browser
         self._platform = platform
         self._hall = hall
+        self._click_id = ""
 
     def come(self, visit: str) -> str:
         """Enter the shop by one of the hall's doors; the click id of the landing address, or ''."""
@@ -29,12 +32,17 @@ class Customer:
         form = f"form[action$='/{self._platform}']"
         self._follow(f'document.querySelector("{form} button[value={visit}]")', "form.buy")
         found = re.search(r"pjclid=([^&#]+)", str(self._browser.run("location.search")))
-        return found[1] if found else ""
+        self._click_id = found[1] if found else ""
+        return self._click_id
 
     def answer(self, answer: str) -> None:
         """Say yes or no to the banner."""
         self.until("document.querySelector('#banner:not([hidden])')")
         self._browser.run(f"void document.querySelector('[data-answer={answer}]').click()")
+        if answer == "yes" and self._click_id and self._platform == "shopify":
+            # People take longer than a request: two at once, of somebody who has no cart yet, would
+            # make two carts, of which only one has the click id.
+            self.until(f"{REQUESTS}.some((each) => each.name.includes('/cart/update.js'))")
 
     def buy(self) -> dict[str, Any]:
         """Product, cart, checkout, order; what became of it, once nothing is outstanding."""
