@@ -5,22 +5,58 @@ from __future__ import annotations
 import functools
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from threading import Timer
+from typing import Final
 from urllib.parse import urlsplit
 
 import botocore.session
 import pytest
 from botocore.loaders import create_loader
+from hypothesis import HealthCheck, settings
 
 from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.local.deliveries import Delivery, load_all
 from prisjakt_relay.local.system import LocalSystem, sample_shops
 from prisjakt_relay.operations.stack import Stack, find_local
-from prisjakt_relay.shop import Shop, from_document
+from prisjakt_relay.platforms import shop_from
+from prisjakt_relay.shop import Shop
 
-LOCAL_PORT = 20_001 + os.getpid() % 4_000 * 3  # two runs at the same time do not meet
 NOW = datetime(2026, 11, 21, 0, 0, tzinfo=UTC)  # every sample delivery is a little older
+PATIENCE: Final = 120.0  # seconds for what always comes, on a machine with much else to do
+
+_SYSTEMS: Final = ("shared", "privacy", "storefront", "front", "command")
+_PROCESSES: Final = 780  # so that all ports are below those that the operating system gives out
+
+
+def ports(system: str) -> int:
+    """The first of three ports in a row, which no other system has, nor any of another test run."""
+    return 20_001 + (os.getpid() % _PROCESSES * len(_SYSTEMS) + _SYSTEMS.index(system)) * 3
+
+
+LOCAL_PORT: Final = ports("shared")
+
+settings.register_profile(  # a busy machine is no finding
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
+
+
+@contextmanager
+def watched(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Killed at the end; and before, if the test waits for it and it has nothing to say."""
+    watchdog = Timer(PATIENCE, process.kill)
+    watchdog.daemon = True
+    watchdog.start()
+    with process:
+        try:
+            yield process
+        finally:
+            watchdog.cancel()
+            process.kill()
 
 
 @pytest.fixture
@@ -32,7 +68,7 @@ def now() -> datetime:
 @pytest.fixture(scope="session")
 def shops() -> dict[str, Shop]:
     """The shops of the sample deliveries, by name."""
-    return {name: from_document(document) for name, document in sample_shops().items()}
+    return {name: shop_from(document) for name, document in sample_shops().items()}
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +98,15 @@ def service_models() -> Iterator[None]:
 def local_system() -> Iterator[LocalSystem]:
     """The whole system, shared by all tests of the command line: each makes the shops it uses."""
     with LocalSystem(port=LOCAL_PORT, shops=sample_shops(), time_scale=0.05) as running:
+        stop_schedules(running)
         yield running
+
+
+def stop_schedules(system: LocalSystem) -> None:
+    """The reconciler runs when a test says so, and at no other time."""
+    events = system.aws.client("events")
+    for rule in events.list_rules()["Rules"]:
+        events.disable_rule(Name=rule["Name"])
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,9 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -174,26 +176,108 @@ def test_artifacts_stay_small(artifact: tuple[str, Path]) -> None:
     assert size < LIMIT_MB[function] * 1024 * 1024
 
 
-def third_party(modules: set[str]) -> Iterator[str]:
-    standard = set(sys.stdlib_module_names)
-    for module in modules:
-        top = module.split(".")[0]
-        if top not in standard and not top.startswith(("_", "prisjakt_relay")):
-            yield top
+@dataclass(frozen=True)
+class Budget:
+    """What importing a handler may load: the most modules by package, and what is never needed.
+
+    A little more than there is today, for what differs from one Python to another.
+    """
+
+    packages: Mapping[str, int]
+    standard_library: int
+    never: frozenset[str]
 
 
-def test_the_receiver_imports_only_what_every_delivery_needs(runtime: Path) -> None:
-    """Its start is the product: no models, no HTTP library but one, no AWS client, no ledger."""
-    modules = imported("ReceiverFunction", runtime)
-
-    assert set(third_party(modules)) <= {
-        "aws_lambda_powertools",
-        "botocore",
-        "dateutil",
-        "jmespath",
-        "six",
-        "typing_extensions",
-        "urllib3",
+# What a handy import easily brings along, and nothing that is deployed needs.
+NEVER = frozenset(
+    {
+        "asyncio",
+        "aws_lambda_powertools.event_handler",
+        "aws_lambda_powertools.utilities.batch",
+        "aws_lambda_powertools.utilities.data_classes",
+        "aws_lambda_powertools.utilities.idempotency",
+        "aws_lambda_powertools.utilities.parameters",
+        "aws_lambda_powertools.utilities.parser",
+        "aws_xray_sdk",
+        "boto3",
+        "botocore.client",
+        "botocore.credentials",
+        "botocore.endpoint",
+        "botocore.loaders",
+        "botocore.session",
+        "multiprocessing",
+        "pydoc",
+        "sqlite3",
+        "unittest",
     }
-    for costly in ("botocore.client", "botocore.session", "botocore.loaders", "boto3", "pydantic"):
-        assert costly not in modules
+)
+
+EVERYWHERE = {
+    "aws_lambda_powertools": 44,
+    "botocore": 18,
+    "dateutil": 12,
+    "jmespath": 9,
+    "six": 3,
+    "typing_extensions": 1,
+    "urllib3": 30,
+}
+
+REPORTING = {
+    **EVERYWHERE,
+    "annotated_types": 1,
+    "certifi": 2,
+    "charset_normalizer": 10,
+    "cython_runtime": 1,
+    "idna": 6,
+    "pydantic": 44,
+    "pydantic_core": 3,
+    "requests": 72,
+    "typing_inspection": 3,
+}
+
+# The receiver has most deliveries: no models, no HTTP library but one.
+BUDGETS = {
+    "ReceiverFunction": Budget(EVERYWHERE, 198, NEVER | {"http.cookiejar", "pydantic", "requests"}),
+    "SenderFunction": Budget(REPORTING, 222, NEVER),
+    "ReconcilerFunction": Budget(REPORTING, 223, NEVER),
+}
+
+
+def over(budget: Budget, modules: set[str]) -> list[str]:
+    """What the modules are beyond the budget, in words that name them."""
+    tops = Counter(module.partition(".")[0] for module in modules)
+    standard = {top: number for top, number in tops.items() if top in sys.stdlib_module_names}
+    complaints = [f"{module} is never needed" for module in sorted(budget.never & modules)]
+    for top, number in sorted(tops.items()):
+        most = budget.packages.get(top, 0)
+        if top not in standard and not top.startswith(("_", "prisjakt_relay")) and number > most:
+            complaints.append(f"{top}: {number} modules, {most} allowed")
+    in_all = sum(standard.values())
+    if in_all > budget.standard_library:
+        parts = ", ".join(f"{top} {number}" for top, number in Counter(standard).most_common())
+        allowed = f"{budget.standard_library} allowed"
+        complaints.append(f"standard library: {in_all} modules, {allowed}; {parts}")
+    return complaints
+
+
+@pytest.mark.parametrize("function", HANDLERS)
+def test_a_handler_imports_no_more_than_its_budget(function: str, runtime: Path) -> None:
+    """The start is part of the product: a new import is somebody's decision, made in this file."""
+    assert over(BUDGETS[function], imported(function, runtime)) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        ({"boto3"}, "boto3 is never needed"),
+        ({"aws_lambda_powertools.utilities.batch"}, "aws_lambda_powertools.utilities.batch is nev"),
+        ({"orjson"}, "orjson: 1 modules, 0 allowed"),
+        ({f"urllib3.part{n}" for n in range(31)}, "urllib3: 31 modules, 30 allowed"),
+        (
+            {f"xml.part{n}" for n in range(223)},
+            "standard library: 223 modules, 198 allowed; xml 223",
+        ),
+    ],
+)
+def test_what_is_beyond_the_budget_is_named(more: set[str], complaint: str) -> None:
+    assert over(BUDGETS["ReceiverFunction"], more)[0].startswith(complaint)

@@ -59,7 +59,7 @@ MESSAGE = {
     "received_at": "2026-11-20T23:12:34.567+00:00",
 }
 
-QUEUED = sorted((project.root() / "events" / "queue").glob("*.json"))
+QUEUED = sorted((project.root() / "events" / "queue").glob("conversion-*.json"))
 
 zones = st.builds(
     timezone, st.builds(timedelta, minutes=st.integers(min_value=-23 * 60, max_value=23 * 60))

@@ -21,9 +21,9 @@ from prisjakt_relay.intake import Decision, assess, decide
 from prisjakt_relay.local.deliveries import RECORDED_UNTIL as NOW
 from prisjakt_relay.local.deliveries import load
 from prisjakt_relay.outcomes import Reason
-from prisjakt_relay.platforms import PLATFORMS
+from prisjakt_relay.platforms import PLATFORMS, shop_from
 from prisjakt_relay.platforms.interface import Document
-from prisjakt_relay.shop import Shop, from_document
+from prisjakt_relay.shop import Shop
 
 MEBIBYTE = 1024 * 1024
 
@@ -42,7 +42,7 @@ on_both = pytest.mark.parametrize("platform", PAID)
 
 
 def shop_of(platform: str, **choices: Any) -> Shop:
-    return from_document(
+    return shop_from(
         {
             "platform": platform,
             "pixel_id": "36746cdf-cf62-4dff-bc5b-fb2df41ecb4d",
@@ -545,6 +545,18 @@ def test_an_order_is_too_old_after_sixty_days(
     platform: str, age: timedelta, reason: Reason | None
 ) -> None:
     assert decided(platform, created(platform, NOW - age)).reason is reason
+
+
+@on_both
+@pytest.mark.parametrize("age", [timedelta(days=-1, seconds=-1), timedelta(days=-3650)])
+def test_an_order_of_the_future_is_told_as_a_clock_that_is_wrong(
+    platform: str, age: timedelta
+) -> None:
+    """Its later, true changes would look older, and be superseded."""
+    decision = decided(platform, created(platform, NOW - age))
+
+    assert decision.reason is Reason.UNREADABLE
+    assert str(decision.problem).startswith("created_at: ")
 
 
 # Payment

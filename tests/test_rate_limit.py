@@ -18,6 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.sender.world import START, Clock, MemoryStore, Outside
 
+from prisjakt_relay import rate_limit
 from prisjakt_relay.errors import StorageError
 from prisjakt_relay.ledger import CONTENTIONS, Condition
 from prisjakt_relay.rate_limit import FIRST_PAUSE, HOUR, LONGEST_PAUSE, MEMORY, TARDINESS, RateLimit
@@ -57,6 +58,20 @@ def exhaust(limit: RateLimit, now: datetime = START, shop: str = "alfa") -> date
 
 
 # Requests, and places in line
+
+
+def test_what_is_remembered_of_clients_is_bounded_and_nothing_depends_on_it(
+    limit: RateLimit, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "REMEMBERED", 2)
+    others = [f"client-{number}" for number in range(20)]
+    place = exhaust(limit)
+    for other in others:
+        assert limit.reserve(other, "beta", START) is None
+
+    assert len(limit._seen) <= 2
+    assert limit.reserve("client", "alfa", START) == place + STEP
+    assert len(store.items) == 1 + len(others)
 
 
 def test_a_few_go_at_once_and_then_one_each_step(limit: RateLimit) -> None:

@@ -20,12 +20,12 @@ from prisjakt_relay.errors import (
     UnavailableError,
     UnknownShopError,
 )
+from prisjakt_relay.platforms import EXCLUDED_SOURCES, shop_from
 from prisjakt_relay.shop import (
     SHOP_NAME,
     Auth,
     Shop,
     Shops,
-    from_document,
     parse,
     secrets_reader,
     unknown_fields,
@@ -64,18 +64,18 @@ def document(**changes: Any) -> dict[str, Any]:
 )
 def test_a_field_that_is_left_out_has_its_default(name: str, default: object) -> None:
     """JSON's null counts as left out."""
-    assert getattr(from_document(document()), name) == default
-    assert from_document(document(**{name: None})) == from_document(document())
+    assert getattr(shop_from(document()), name) == default
+    assert shop_from(document(**{name: None})) == shop_from(document())
 
 
 def test_a_shop_made_in_code_has_the_defaults_of_a_document() -> None:
     made = Shop(platform="shopify", pixel_id=PIXEL, signing_secrets=(SECRET,))
 
-    assert made == replace(from_document(document()), excluded_sources=())
+    assert made == replace(shop_from(document()), excluded_sources=())
 
 
 def test_the_sources_left_out_by_default_depend_on_the_platform() -> None:
-    assert from_document(document(platform="woocommerce")).excluded_sources == ("subscription",)
+    assert shop_from(document(platform="woocommerce")).excluded_sources == ("subscription",)
 
 
 @pytest.mark.parametrize(
@@ -120,19 +120,19 @@ def test_the_sources_left_out_by_default_depend_on_the_platform() -> None:
     ],
 )
 def test_a_field_takes_what_is_documented(name: str, given: object, kept: object) -> None:
-    assert getattr(from_document(document(**{name: given})), name) == kept
+    assert getattr(shop_from(document(**{name: given})), name) == kept
 
 
 def test_credentials_come_in_pairs() -> None:
-    shop = from_document(document(**CREDENTIALS, prisjakt_auth="headers"))
+    shop = shop_from(document(**CREDENTIALS, prisjakt_auth="headers"))
 
     assert (shop.prisjakt_client_id, shop.prisjakt_client_secret) == ("client", CLIENT_SECRET)
     assert shop.prisjakt_auth is Auth.HEADERS
 
 
 def test_requests_are_counted_by_client_or_else_by_pixel() -> None:
-    assert from_document(document(**CREDENTIALS)).client == "client"
-    assert from_document(document()).client == PIXEL
+    assert shop_from(document(**CREDENTIALS)).client == "client"
+    assert shop_from(document()).client == PIXEL
 
 
 NO_TEXTS: list[object] = ["", " \n", 7, 1.5, True, [], {}, ["x"], "half \ud83d"]
@@ -186,7 +186,7 @@ BAD_VALUES: list[tuple[str, object]] = [
 @pytest.mark.parametrize(("name", "value"), BAD_VALUES)
 def test_a_bad_value_is_refused_with_the_field_and_a_remedy(name: str, value: object) -> None:
     with pytest.raises(ShopDocumentError) as refused:
-        from_document(document(**{name: value}))
+        shop_from(document(**{name: value}))
 
     assert refused.value.field == name
     problem, _, remedy = str(refused.value).partition("; ")
@@ -202,7 +202,7 @@ def test_a_required_field_that_is_left_out_is_missing(name: str, how: str) -> No
         del short[name]
 
     with pytest.raises(ShopDocumentError, match=f"^{name}: is missing; "):
-        from_document(short)
+        shop_from(short)
 
 
 def test_every_field_has_its_bad_values() -> None:
@@ -218,7 +218,7 @@ def test_every_field_has_its_bad_values() -> None:
 )
 def test_half_a_pair_of_credentials_is_refused(given: str, missing: str) -> None:
     with pytest.raises(ShopDocumentError, match=r"; give both credentials or neither$") as refused:
-        from_document(document(**{given: CREDENTIALS[given]}))
+        shop_from(document(**{given: CREDENTIALS[given]}))
 
     assert refused.value.field == missing
 
@@ -239,7 +239,7 @@ def test_half_a_pair_of_credentials_is_refused(given: str, missing: str) -> None
 )
 def test_a_secret_that_is_no_json_object_is_refused(text: str) -> None:
     with pytest.raises(ShopDocumentError, match=r"^document: .*; write one JSON object$"):
-        from_document(parse(text))
+        shop_from(parse(text))
 
 
 def test_a_secret_is_one_json_object() -> None:
@@ -250,13 +250,13 @@ def test_unknown_fields_are_named_and_do_no_harm() -> None:
     """Deployed functions go on without them: a newer tool may have written them."""
     extended = document(colour="red", Mode="off")
 
-    assert from_document(extended) == from_document(document())
+    assert shop_from(extended) == shop_from(document())
     assert unknown_fields(extended) == ["Mode", "colour"]
     assert unknown_fields(document(**CREDENTIALS)) == []
 
 
 def test_secrets_are_not_shown_with_the_shop() -> None:
-    shop = from_document(document(**CREDENTIALS))
+    shop = shop_from(document(**CREDENTIALS))
 
     for shown in (repr(shop), str(shop), f"{shop}", repr([shop]), repr({"shop": shop})):
         assert SECRET not in shown
@@ -272,7 +272,7 @@ MARKER = "do not show this"
 def test_errors_name_fields_and_never_values(name: str, value: object) -> None:
     """A secret may have been pasted into the wrong field."""
     with pytest.raises(ShopDocumentError) as refused:
-        from_document(document(**{name: value}))
+        shop_from(document(**{name: value}))
 
     assert MARKER not in _shown(refused.value)
     assert SECRET not in _shown(refused.value)
@@ -333,7 +333,11 @@ class Cache:
 
     def __post_init__(self) -> None:
         self.shops = Shops(
-            self.secrets.read, clock=lambda: self.now, alarm=self._alarm, scale=self.scale
+            self.secrets.read,
+            clock=lambda: self.now,
+            alarm=self._alarm,
+            scale=self.scale,
+            platforms=EXCLUDED_SOURCES,
         )
 
     def _alarm(self, trouble: str, shop: str, **details: Any) -> None:
@@ -349,7 +353,7 @@ class Cache:
 
     def put(self, name: str = "demo", **changes: Any) -> Shop:
         self.secrets.texts[name] = json.dumps(document(**changes))
-        return from_document(document(**changes))
+        return shop_from(document(**changes))
 
     def spoil(self, how: str) -> None:
         """Make the next reads fail: Secrets Manager is away, or the document is unusable."""
@@ -408,7 +412,7 @@ def test_reads_end_before_the_deadline_of_the_request(cache: Cache) -> None:
 def test_each_shop_has_its_own_document(cache: Cache) -> None:
     other = cache.put("other", mode="test")
 
-    assert cache.get("demo") == from_document(document())
+    assert cache.get("demo") == shop_from(document())
     assert cache.get("other") == other
 
 
@@ -502,7 +506,7 @@ def test_without_any_document_a_shop_is_unavailable(trouble: str, cache: Cache) 
 def test_unknown_fields_raise_an_alarm_whenever_they_are_read(cache: Cache) -> None:
     cache.put(colour=MARKER, size="L")
 
-    assert cache.get() == from_document(document())
+    assert cache.get() == shop_from(document())
     assert cache.alarms == [
         ("shop_document_unknown_fields", "demo", {"fields": ["colour", "size"]})
     ]
@@ -627,7 +631,7 @@ def test_a_stray_scanner_does_not_stand_in_the_way_of_a_shops_first_delivery(cac
     for number in range(Shops.UNKNOWN_READS_AT_ONCE - 1):
         assert cache.unknown(f"stranger-{number}")
 
-    assert cache.get() == from_document(document())
+    assert cache.get() == shop_from(document())
 
 
 def test_the_memory_for_unknown_names_is_bounded(
@@ -644,6 +648,25 @@ def test_the_memory_for_unknown_names_is_bounded(
     assert len(cache.secrets.reads) == 4
     assert cache.unknown("first")
     assert cache.secrets.reads[4:] == ["first"]
+
+
+def test_of_many_shops_those_that_were_asked_for_last_are_kept(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the number of shops, a process that lives for days does not grow with them."""
+    monkeypatch.setattr(Shops, "KNOWN_NAMES", 3)
+    names = ["one", "two", "three", "four"]
+    for name in names:
+        cache.put(name)
+    for name in ("one", "two", "three", "one", "four"):  # "two" was not asked for in the longest
+        cache.get(name)
+    cache.secrets.reads.clear()
+
+    for name in ("one", "three", "four"):
+        cache.get(name)
+    assert cache.secrets.reads == []
+    cache.get("two")
+    assert cache.secrets.reads == ["two"]
 
 
 def test_an_unknown_name_that_is_read_again_counts_as_new(

@@ -385,3 +385,26 @@ def test_a_table_that_is_away_is_asked_again_within_the_budget(
 
     assert waits
     assert timedelta() < clock.now - START < BUDGET
+
+
+def test_an_index_is_listed_page_by_page(
+    store: DynamoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The orders of a day and the dead ones, of that shop only, heard of until then."""
+    monkeypatch.setattr("prisjakt_relay.tables._PAGE", 2)
+    days = {"day": "alfa#2026-11-20", "other": "beta#2026-11-20"}
+    until = "2026-11-20T12:00:00.000+00:00"
+    for number in range(10):
+        moment = until if number < 5 else "2026-11-20T12:00:00.001+00:00"
+        record = item(event_time="2026-11-20T10:00:00Z", shop_day=days["day"], received_at=moment)
+        store.put(record | {"id": f"order#alfa#{number}#purchase"}, previous=None)
+    other = item(shop_day=days["other"], event_time="2026-11-20T10:00:00Z")
+    dead = item(dead_shop="alfa", dead_since=until, received_at=until)
+    store.put(other | {"id": "other"}, previous=None)
+    store.put(dead | {"id": "dead"}, previous=None)
+
+    assert sorted(store.listed("orders-by-day", days["day"], until)) == [
+        f"order#alfa#{number}#purchase" for number in range(5)
+    ]
+    assert list(store.listed("dead-orders", "alfa", until)) == ["dead"]
+    assert list(store.listed("orders-by-day", "alfa#2026-11-21", until)) == []

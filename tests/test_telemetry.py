@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections import defaultdict
 from contextlib import redirect_stdout
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_an_event_that_somebody_counts_carries_its_metric(
 def test_the_metric_has_the_moment_and_the_stack(
     telemetry: Telemetry, output: io.StringIO, now: datetime
 ) -> None:
-    telemetry.emit("queued")
+    telemetry.emit("unsigned")
 
     (line,) = lines(output)
     assert line["_aws"]["Timestamp"] == now.timestamp() * 1000
@@ -167,7 +168,9 @@ def test_two_events_share_a_metric_only_where_they_mean_the_same() -> None:
         events[metric].add(event)
 
     assert [shared for shared in events.values() if len(shared) > 1] == [
+        {"set_up_refused", "foreign_source"},
         {"shop_document_unusable", "shop_document_stale", "shop_document_unknown_fields"},
+        {"data_requested", "request_refused"},
         {"not_at_prisjakt", "differs_at_prisjakt", "twice_at_prisjakt"},
     ]
     assert not events.keys() & {WAITING_AGE, *AGES.values()}
@@ -183,5 +186,37 @@ def test_every_disagreement_with_prisjakt_is_counted() -> None:
     assert {METRICS[disagreement] for disagreement in Disagreement} == {"Mismatches"}
 
 
-def test_every_outcome_of_a_request_is_counted() -> None:
-    assert {outcome.value for outcome in Received} <= METRICS.keys()
+@pytest.mark.parametrize("event", sorted({*Received, *Outcome} - METRICS.keys()))
+def test_what_goes_well_is_no_metric(event: str, telemetry: Telemetry, output: io.StringIO) -> None:
+    """Each metric costs a shop money every month; the line says it all the same."""
+    telemetry.emit(event)
+
+    (line,) = lines(output)
+    assert line["message"] == event
+    assert "_aws" not in line
+
+
+@pytest.mark.usefixtures("telemetry")
+def test_a_line_of_somebody_else_is_left_to_the_library(
+    output: io.StringIO, request: pytest.FixtureRequest
+) -> None:
+    """With its traceback, for example."""
+    try:
+        raise ValueError("no")
+    except ValueError:
+        logging.getLogger(request.node.name).exception("a %s", "surprise")
+
+    (line,) = lines(output)
+    assert line["message"] == "a surprise"
+    assert "ValueError: no" in line["exception"]
+
+
+def test_the_moment_of_a_line_is_in_utc_with_milliseconds(
+    telemetry: Telemetry, output: io.StringIO
+) -> None:
+    telemetry.emit("queued")
+
+    (line,) = lines(output)
+    moment = datetime.fromisoformat(line["timestamp"])
+    assert moment.utcoffset() == timedelta(0)
+    assert line["timestamp"] == moment.isoformat(timespec="milliseconds")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import Any
 
 import pytest
 from samtranslator.yaml_helper import yaml_parse
+from tests.benchmark.template import Stack
 
 from prisjakt_relay import telemetry
 from prisjakt_relay.local import project
-from prisjakt_relay.local.aws import expand
+from prisjakt_relay.local.aws import _let_unencrypted_in, expand
 from prisjakt_relay.receiver import settings as receiver_settings
 from prisjakt_relay.reconciler import settings as reconciler_settings
 from prisjakt_relay.reconciler.hourly import ENOUGH_TIME
@@ -94,6 +96,7 @@ def test_the_sender_may_take_renew_and_settle(resources: dict[str, Any]) -> None
     assert actions == {
         "dynamodb:GetItem",
         "dynamodb:PutItem",
+        "dynamodb:Query",
         "dynamodb:UpdateItem",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
@@ -110,11 +113,22 @@ def rights(resources: dict[str, Any], role: str) -> set[tuple[str, str]]:
     """Each action with the resource that it is for: a resource's name, or the end of an ARN."""
     found = set()
     for statement in statements(resources, role):
-        ((kind, value),) = statement["Resource"].items()
-        assert kind in ("Fn::GetAtt", "Fn::Sub")
-        resource = value[0] if kind == "Fn::GetAtt" else value.rpartition("${AWS::StackName}")[2]
-        found |= {(action, resource) for action in as_list(statement["Action"])}
+        for where in as_list(statement["Resource"]):
+            ((kind, value),) = where.items()
+            assert kind in ("Fn::GetAtt", "Fn::Sub")
+            name = value[0] if kind == "Fn::GetAtt" else value.rpartition("${AWS::StackName}")[2]
+            found |= {(action, name) for action in as_list(statement["Action"])}
     return found
+
+
+def test_the_sender_lists_orders_by_the_two_indexes_only(resources: dict[str, Any]) -> None:
+    """For a shop that is to be erased; it may neither list nor delete anything else."""
+    lists = {what for action, what in rights(resources, "SenderRole") if action == "dynamodb:Query"}
+
+    assert lists == {
+        f"${{Ledger.Arn}}/index/{index['IndexName']}"
+        for index in resources["Ledger"]["Properties"]["GlobalSecondaryIndexes"]
+    }
 
 
 def test_the_reconciler_may_read_compare_and_queue_and_nothing_else(
@@ -145,6 +159,21 @@ def test_the_reconciler_may_write_no_order_of_the_ledger(resources: dict[str, An
     assert written == {
         "dynamodb:PutItem": {"dynamodb:LeadingKeys": ["reconciled#*"]},
         "dynamodb:UpdateItem": {"dynamodb:LeadingKeys": ["rate#*"]},
+    }
+
+
+def test_the_sender_may_write_nothing_of_the_reconcilers(resources: dict[str, Any]) -> None:
+    """Its list of shops and how far it got; orders, shops and turns are the sender's to keep."""
+    writing = [
+        statement
+        for statement in statements(resources, "SenderRole")
+        if {"dynamodb:PutItem", "dynamodb:UpdateItem"} & set(as_list(statement["Action"]))
+    ]
+
+    (only,) = writing
+    assert only["Action"] == ["dynamodb:PutItem", "dynamodb:UpdateItem"]
+    assert only["Condition"] == {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["order#*", "shop#*", "rate#*"]}
     }
 
 
@@ -269,8 +298,10 @@ def test_the_api_throttles_and_its_log_names_no_caller_and_no_query(
     resources: dict[str, Any],
 ) -> None:
     (stage,) = of_type(resources, "AWS::ApiGatewayV2::Stage").values()
-    log = stage["AccessLogSettings"]["Format"]
+    condition, settings, otherwise = stage["AccessLogSettings"]["Fn::If"]
+    log = settings["Format"]
 
+    assert (condition, otherwise) == ("HasAccessLog", {"Ref": "AWS::NoValue"})
     assert set(stage["DefaultRouteSettings"]) == {"ThrottlingRateLimit", "ThrottlingBurstLimit"}
     for private in ("sourceIp", "caller", "userAgent", "query", "requestOverride", "authorizer"):
         assert private.lower() not in log.lower()
@@ -344,7 +375,7 @@ def test_the_functions_get_exactly_the_settings_that_they_read(
         asked: set[str] = set()
         read(Recorder())
         given = set(resources[function]["Properties"]["Environment"]["Variables"])
-        assert given == asked | {"POWERTOOLS_LOG_LEVEL"}
+        assert given - {"MALLOC_MMAP_THRESHOLD_"} == asked | {"POWERTOOLS_LOG_LEVEL"}
     assert "TIME_SCALE" not in TEXT
 
 
@@ -364,7 +395,7 @@ def test_alarms_watch_metrics_that_are_emitted(resources: dict[str, Any]) -> Non
     assert own
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
-        assert alarm["AlarmDescription"].endswith("."), name
+        assert alarm["AlarmDescription"]["Fn::Sub"].endswith("."), name
     for name, alarm in own.items():
         assert alarm["MetricName"] in {*telemetry.METRICS.values(), *AGES}, name
         assert alarm["Dimensions"] == [{"Name": "stack", "Value": {"Ref": "AWS::StackName"}}], name
@@ -376,6 +407,22 @@ def test_alarms_watch_metrics_that_are_emitted(resources: dict[str, Any]) -> Non
     assert dead_letters["MetricName"] == "ApproximateNumberOfMessagesVisible"
 
 
+def test_a_sender_that_is_not_called_is_an_alarm_of_the_queues(resources: dict[str, Any]) -> None:
+    """By its own metrics it is as silent as one that has nothing to do."""
+    alarm = resources["SenderIdleAlarm"]["Properties"]
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == (
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+    )
+    assert alarm["Dimensions"] == [
+        {"Name": "QueueName", "Value": {"Fn::GetAtt": ["ConversionQueue", "QueueName"]}}
+    ]
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Minimum", 1)
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 3 * 3600
+    assert "DatapointsToAlarm" not in alarm  # every hour of them
+
+
 @pytest.mark.parametrize(
     ("event", "description"),
     [
@@ -384,7 +431,7 @@ def test_alarms_watch_metrics_that_are_emitted(resources: dict[str, Any]) -> Non
         ("not_at_prisjakt", "reconcile"),
         ("differs_at_prisjakt", "reconcile"),
         ("twice_at_prisjakt", "reconcile"),
-        ("reconcile_failed", "log"),
+        ("reconcile_failed", "shop api set"),
         ("reconcile_gap", "log"),
         ("order_silence", "shop"),
         ("click_silence", "snippet"),
@@ -401,7 +448,53 @@ def test_everything_that_the_reconciler_finds_amiss_has_one_alarm_that_says_what
         if each["MetricName"] == metric
     )
 
-    assert description in alarm["AlarmDescription"]
+    assert description in alarm["AlarmDescription"]["Fn::Sub"]
+
+
+def test_only_the_reconcilers_alarms_are_optional(resources: dict[str, Any]) -> None:
+    """A shop that has no reconciler need not pay for them; all others it has."""
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm")
+    optional = {name for name, alarm in resources.items() if "Condition" in alarm} & set(alarms)
+
+    assert {resources[name]["Condition"] for name in optional} == {"HasReconcilerAlarms"}
+    assert optional == {
+        "RecoveredAlarm",
+        "BrokenWebhooksAlarm",
+        "MismatchesAlarm",
+        "ReconcileFaultsAlarm",
+        "ReconcileGapsAlarm",
+        "ClickSilenceAlarm",
+        "OrderSilenceAlarm",
+        "ReconcilerErrorsAlarm",
+    }
+
+
+def test_every_metric_of_the_relays_has_its_alarm(resources: dict[str, Any]) -> None:
+    """Each costs money: what nobody is woken for is not counted."""
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm").values()
+    watched = {a["MetricName"] for a in alarms if a["Namespace"] == telemetry.NAMESPACE}
+
+    assert watched == {*telemetry.METRICS.values(), *AGES}
+
+
+def test_every_server_error_of_the_api_is_an_alarm(resources: dict[str, Any]) -> None:
+    """Ours, and those that the HTTP API gives by itself when the receiver has crashed."""
+    alarm = resources["ReceiverErrorsAlarm"]["Properties"]
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/ApiGateway", "5xx")
+    assert alarm["Dimensions"] == [{"Name": "ApiId", "Value": {"Ref": "WebhookApi"}}]
+    assert (alarm["Statistic"], alarm["Period"], alarm["Threshold"]) == ("Sum", 300, 1)
+
+
+def test_a_receiver_is_called_slow_before_shopify_hangs_up(resources: dict[str, Any]) -> None:
+    """It waits for five seconds; one slow period, with a cold start say, is no evidence."""
+    alarm = resources["ReceiverSlowAlarm"]["Properties"]
+
+    assert alarm["MetricName"] == "Duration"
+    assert alarm["ExtendedStatistic"] == "p99"
+    assert alarm["Threshold"] < 5000
+    assert alarm["DatapointsToAlarm"] == 3
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 3600
 
 
 def test_a_week_of_silence_is_an_alarm(resources: dict[str, Any]) -> None:
@@ -424,3 +517,129 @@ def test_a_crash_of_what_runs_by_itself_is_an_alarm(resources: dict[str, Any]) -
     }
 
     assert watched == {"SenderFunction", "ReconcilerFunction"}
+
+
+# Security: no flood without a bound, nothing unencrypted
+
+UNENCRYPTED = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_every_route_is_throttled(resources: dict[str, Any]) -> None:
+    """Default settings hold for each route by itself, and none has others."""
+    (stage,) = of_type(resources, "AWS::ApiGatewayV2::Stage").values()
+    throttle = {
+        "ThrottlingRateLimit": {"Ref": "RequestsPerSecond"},
+        "ThrottlingBurstLimit": {"Ref": "RequestBurst"},
+    }
+
+    assert stage["DefaultRouteSettings"] == throttle
+    assert "RouteSettings" not in stage
+
+
+def test_a_new_account_can_deploy_since_nothing_is_reserved_unless_asked_for(
+    template: dict[str, Any],
+) -> None:
+    """An account that may run ten functions at once cannot reserve any of them."""
+    usual, asked = Stack(), Stack({"ReceiverConcurrency": 20})
+
+    for function in FUNCTIONS:
+        assert "ReservedConcurrentExecutions" not in usual.properties(function)
+        assert "ProvisionedConcurrencyConfig" not in template["Resources"][function]["Properties"]
+    assert asked.properties("ReceiverFunction")["ReservedConcurrentExecutions"] == 20
+    assert "ReservedConcurrentExecutions" not in asked.properties("SenderFunction")
+
+
+def test_senders_are_bounded_by_their_event_source(resources: dict[str, Any]) -> None:
+    """Which costs no reservation; the reconciler runs once an hour and never beside itself."""
+    (mapping,) = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+
+    assert mapping["ScalingConfig"]["MaximumConcurrency"] == Stack().parameters["SenderConcurrency"]
+
+
+def test_every_queue_refuses_what_comes_unencrypted(resources: dict[str, Any]) -> None:
+    """And its policy says no more than that: who may use a queue is for the roles to say."""
+    queues = of_type(resources, "AWS::SQS::Queue")
+    policies = of_type(resources, "AWS::SQS::QueuePolicy").values()
+
+    assert sorted(queue["Ref"] for policy in policies for queue in policy["Queues"]) == sorted(
+        queues
+    )
+    for policy in policies:
+        (queue,) = policy["Queues"]
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert statement == {
+            "Sid": "NothingUnencrypted",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:*",
+            "Resource": {"Fn::GetAtt": [queue["Ref"], "Arn"]},
+            "Condition": UNENCRYPTED,
+        }
+
+
+def test_the_topic_takes_alarms_of_this_account_and_nothing_unencrypted(
+    resources: dict[str, Any],
+) -> None:
+    """A policy of one's own replaces AWS's: without the first statement no alarm would be told."""
+    topics = of_type(resources, "AWS::SNS::Topic")
+    (policy,) = of_type(resources, "AWS::SNS::TopicPolicy").values()
+    by_name = {each["Sid"]: each for each in policy["PolicyDocument"]["Statement"]}
+    alarms, people, denied = (
+        by_name[name] for name in ("AlarmsOfThisAccount", "ThisAccount", "NothingUnencrypted")
+    )
+
+    assert [topic["Ref"] for topic in policy["Topics"]] == list(topics)
+    assert alarms["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert alarms["Action"] == "sns:Publish"
+    assert alarms["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert people["Principal"]["AWS"]["Fn::Sub"].endswith("::${AWS::AccountId}:root")
+    assert (denied["Effect"], denied["Principal"]) == ("Deny", "*")
+    assert denied["Condition"] == UNENCRYPTED
+    assert set(denied["Action"]) == set(people["Action"])  # nothing is allowed in the clear
+    # AWS refuses a topic's policy with any other word, above all sns:*.
+    assert set(people["Action"]) <= {
+        "sns:AddPermission",
+        "sns:DeleteTopic",
+        "sns:GetTopicAttributes",
+        "sns:ListSubscriptionsByTopic",
+        "sns:Publish",
+        "sns:RemovePermission",
+        "sns:SetTopicAttributes",
+        "sns:Subscribe",
+    }
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_environment_of_a_function_holds_a_secret(
+    resources: dict[str, Any], function: str
+) -> None:
+    """Everybody who may look at a function's settings sees them: addresses and names only."""
+    variables = resources[function]["Properties"]["Environment"]["Variables"]
+
+    assert set(variables) <= {
+        "DEAD_LETTERS_URL",
+        "HOURLY_ALLOWANCE",
+        "MALLOC_MMAP_THRESHOLD_",
+        "POWERTOOLS_LOG_LEVEL",
+        "PRISJAKT_TOKEN_URL",
+        "PRISJAKT_URL",
+        "QUEUE_URL",
+        "STACK_NAME",
+        "TABLE_NAME",
+        "TIME_SCALE",
+        "WEBHOOK_ADDRESS",
+    }
+    assert "{{resolve:" not in str(variables)  # which CloudFormation would write out
+
+
+def test_the_local_system_does_without_encryption_and_keeps_the_rest(
+    resources: dict[str, Any],
+) -> None:
+    """On loopback there is none; who may publish to the topic stays as it is."""
+    local = copy.deepcopy(resources)
+
+    _let_unencrypted_in(local)
+
+    assert resources.keys() - local.keys() == {"ConversionQueuePolicy", "DeadLettersPolicy"}
+    kept = local["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert [each["Sid"] for each in kept] == ["AlarmsOfThisAccount", "ThisAccount"]

@@ -1,3 +1,3 @@
 """Reports the purchases that came from Prisjakt, exactly once."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -24,11 +24,15 @@ CENT: Final = Decimal("0.01")  # each of the six currencies has two decimals
 PURCHASE: Final = "purchase"
 TEST_PURCHASE: Final = "test-purchase"
 
+OLDEST: Final = timedelta(days=60)  # that an order may be when it comes
+AHEAD: Final = timedelta(days=1)  # of ours, that a shop's clock may be
+
 VERSION: Final = 1
 
 _UUID_V4 = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-4[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}"
 _SIGNED_CLICK_ID: Final = re.compile(_UUID_V4 + r"_[0-9A-Za-z]{16}")
 _BARE_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # half a character: no table stores it
 _AMOUNT: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,2})?")
 
 T = TypeVar("T")
@@ -127,14 +131,14 @@ def _require(condition: bool) -> None:
         raise ValueError
 
 
-def _text(value: object) -> str:
-    _require(isinstance(value, str) and 1 <= len(value) <= 255)
+def _text(value: object, limit: int = 255) -> str:
+    _require(isinstance(value, str) and 1 <= len(value) <= limit)
+    _require(not _LONE_SURROGATE.search(str(value)))
     return str(value)
 
 
 def _reference(value: object) -> str:
-    _require(isinstance(value, str) and 1 <= len(value) <= REFERENCE_LIMIT)
-    return str(value)
+    return _text(value, REFERENCE_LIMIT)
 
 
 def _event_name(value: object) -> str:

@@ -6,7 +6,7 @@ RelayError
 ├── MessageError                a queue message that cannot be read; names the field
 ├── UnreadableError             a signed delivery that is no order; names the field only
 ├── RequestError                http_status: what the sender of a webhook is told
-│   ├── SignatureError          401, the same for every cause
+│   ├── SignatureError          401, the same answer for every cause
 │   ├── UnknownShopError        404, the same for an unknown platform and an unknown shop
 │   └── UnavailableError        503, nothing was accepted
 ├── StorageError                queue, table or secrets did not answer: the same call may work later
@@ -86,6 +86,11 @@ class SignatureError(RequestError):
     http_status = 401
     title = "Signature not accepted"
     detail = "The delivery is not signed with a signing secret of this shop."
+
+    def __init__(self, problem: str | None = None) -> None:
+        """`problem` is for the log, never for the answer."""
+        super().__init__(*filter(None, [problem]))
+        self.problem = problem
 
 
 class UnknownShopError(RequestError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,8 +11,10 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, NoReturn
 
 from prisjakt_relay.conversion import (
+    AHEAD,
     AMOUNT_LIMIT,
     CURRENCIES,
+    OLDEST,
     PURCHASE,
     REFERENCE_LIMIT,
     TEST_PURCHASE,
@@ -21,12 +24,21 @@ from prisjakt_relay.conversion import (
 )
 from prisjakt_relay.errors import UnreadableError
 from prisjakt_relay.outcomes import Reason
-from prisjakt_relay.platforms.interface import Document, Headers, Order, PaymentState, Platform
+from prisjakt_relay.platforms.interface import (
+    PING,
+    Document,
+    Headers,
+    Order,
+    PaymentState,
+    Platform,
+    PrivacyRequest,
+    Wish,
+)
 from prisjakt_relay.shop import Mode, ReportWhen, Shop
 
 BODY_LIMIT: Final = 1024 * 1024
-OLDEST: Final = timedelta(days=60)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")  # what drives a terminal, and names no order
 
 THRESHOLDS: Final = {
     ReportWhen.PLACED: PaymentState.PENDING,
@@ -37,10 +49,12 @@ THRESHOLDS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A conversion, or the reason for none. `problem` is for the log and names fields only."""
+    """A conversion, or a privacy request; or the reason for neither, which a request may have too.
+    `problem` is for the log and names fields only."""
 
     order_id: str | None = None
     conversion: Conversion | None = None
+    privacy: PrivacyRequest | None = None
     reason: Reason | None = None
     problem: str | None = None
 
@@ -63,18 +77,22 @@ def decide(
     try:
         if not isinstance(document, UnreadableError):
             order_id = _order_id_if_any(platform, document)
+        topic = platform.topic(headers, {} if isinstance(document, UnreadableError) else document)
+        if topic == PING:
+            raise _Ignored(Reason.PING)
+        # A shop that reports nothing any more may still have to forget what it reported.
+        if (privacy := _privacy(platform, headers, document)) is not None:
+            return _of_request(privacy, shop)
         if shop.mode is Mode.OFF:
             raise _Ignored(Reason.OFF)
-        if platform.topic(headers) not in platform.topics:
+        if topic not in platform.topics:
             raise _Ignored(Reason.TOPIC)
         if isinstance(document, UnreadableError):
             raise document
         order_id = platform.order_id(document)
         if platform.is_test_delivery(headers, document):
             raise _Ignored(Reason.TEST_DELIVERY)
-        host = platform.host(headers)
-        if shop.domain is not None and host not in (None, shop.domain):
-            raise _Ignored(Reason.SOURCE, "domain")
+        _require_own_host(platform, shop, headers)
         conversion = _conversion(platform, name, shop, document, order_id, now)
         return Decision(order_id=order_id, conversion=conversion)
     except (_Ignored, UnreadableError) as cause:
@@ -96,6 +114,35 @@ def assess(
         return _no_conversion(order_id, cause)
 
 
+def _privacy(
+    platform: Platform, headers: Headers, document: Document | UnreadableError
+) -> PrivacyRequest | None:
+    if not isinstance(document, UnreadableError):
+        return platform.privacy(headers, document)
+    try:
+        platform.privacy(headers, {})
+    except UnreadableError:  # it is one, and what it asks for cannot be read
+        raise document from None
+    return None
+
+
+def _of_request(asked: PrivacyRequest, shop: Shop) -> Decision:
+    """An app's secret signs for all its stores, and its requests have one address: a whole shop is
+    forgotten only if the signed text names it, and the shop document does too."""
+    problem = None
+    if shop.domain is None and asked.wish is Wish.ERASE_SHOP:
+        problem = "domain: is missing in the shop document"
+    elif shop.domain not in (None, asked.host):
+        problem = "domain: another store asks"
+    return Decision(privacy=asked, reason=Reason.SOURCE if problem else None, problem=problem)
+
+
+def _require_own_host(platform: Platform, shop: Shop, headers: Headers) -> None:
+    host = platform.host(headers)
+    if shop.domain is not None and host not in (None, shop.domain):
+        raise _Ignored(Reason.SOURCE, "domain")
+
+
 def _no_conversion(order_id: str | None, cause: _Ignored | UnreadableError) -> Decision:
     if isinstance(cause, UnreadableError):
         return Decision(order_id=order_id, reason=Reason.UNREADABLE, problem=str(cause))
@@ -111,11 +158,14 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(constant)  # NaN and the infinities, which are not JSON
 
 
+_decode: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant).decode
+
+
 def _document(body: bytes) -> Document:
     if len(body) > BODY_LIMIT:
         raise UnreadableError("body", "is larger than 1 MiB")
     try:
-        document: Any = json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
+        document: Any = _decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except (ValueError, ArithmeticError, RecursionError):
         raise UnreadableError("body", "is not JSON") from None
     if not isinstance(document, dict):
@@ -141,6 +191,8 @@ def _conversion(
     reference = _reference(shop.order_reference, order_id, order)
     if now - order.created_at > OLDEST:
         raise _Ignored(Reason.TOO_OLD)
+    if max(order.created_at, order.updated_at) - now > AHEAD:
+        raise UnreadableError("created_at", "or when it was changed is over a day in the future")
     void = order.state is PaymentState.VOID or order.net <= 0 < order.gross
     if not void and order.state < THRESHOLDS[shop.report_when]:
         raise _Ignored(Reason.PAYMENT_PENDING)
@@ -186,4 +238,6 @@ def _reference(pattern: str, order_id: str, order: Order) -> str:
     reference = pattern.format(id=order_id, number=order.number, name=order.name)
     if not 1 <= len(reference) <= REFERENCE_LIMIT:
         raise UnreadableError("order_reference", "is not of 1 to 100 characters")
+    if CONTROL.search(reference):
+        raise UnreadableError("order_reference", "has control characters in it")
     return reference

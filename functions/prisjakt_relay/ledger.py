@@ -7,9 +7,9 @@ else wrote in between. So the rules can be proved without a table, and hold with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -25,7 +25,11 @@ LAST_FIRST_REPORT: Final = timedelta(days=29)  # Prisjakt forgets an event id af
 LATE: Final = timedelta(minutes=5)  # after which a write that timed out is no longer under way
 SHOWN: Final = timedelta(days=1)
 CONTENTIONS: Final = 20
+BY_DAY: Final = "orders-by-day"
+DEAD: Final = "dead-orders"
 _SUCCESSES: Final = {False: "last_success_at", True: "last_correction_at"}
+_ERASED_UNTIL: Final = "erased_until"
+_NO_TIME: Final = "1970-01-01T00:00:00Z"
 
 
 class Status(StrEnum):
@@ -36,6 +40,7 @@ class Status(StrEnum):
     CORRECTION_REFUSED = "correction_refused"
     NOTHING_TO_REPORT = "nothing_to_report"
     DEAD = "dead"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +176,8 @@ def claimed(
     if record is None or record.expires_at <= now:
         record = _new(conversion, facts, pixel_id, now)
         return _next_step(record, now, token, lease, corrects=corrects)
+    if record.status is Status.ERASED:
+        return Claim(record, Outcome.ERASED)
     if facts.rank() < record.wanted.rank():
         return Claim(record, Outcome.SUPERSEDED)
     busy_until = record.leased_until if (record.leased_until or now) > now else None
@@ -355,6 +362,37 @@ def dead(record: Record, sent: Facts, death: DeathReason, answer: Problem, now: 
     )
 
 
+def erased(
+    record: Record | None,
+    *,
+    platform: str,
+    shop: str,
+    order_id: str,
+    event_name: str,
+    now: datetime,
+) -> Record:
+    """What stays of an order that is to be forgotten: that nothing more is reported of it, for as
+    long as a message about it could come. Its facts are those that supersede every other."""
+    alive = record is not None and record.expires_at > now
+    return Record(
+        shop=shop,
+        platform=platform,
+        order_id=order_id,
+        event_name=event_name,
+        pixel_id="",
+        external_id="",
+        currency="",
+        event_time=_NO_TIME,
+        click_id="",
+        received_at=now,
+        wanted=Facts(revision=2**53 - 1, void=True, amount=Decimal(0), items=0),
+        updated_at=now,
+        expires_at=record.expires_at if record is not None and alive else now + KEPT,
+        status=Status.ERASED,
+        version=(record.version if record else 0) + 1,
+    )
+
+
 def may_be_there(record: Record, now: datetime) -> bool:
     """Whether reporting it anew might make a second event: a try may have been stored, and so long
     ago that Prisjakt may have forgotten its id."""
@@ -387,8 +425,10 @@ def dropped(record: Record, now: datetime) -> Record:
 
 
 def untouched(record: Record, *, not_before: datetime | None = None, alone: bool = False) -> Record:
-    """Give the lease back: nothing was sent, or nothing that was stored."""
-    tried = record.tries or record.uncertain or is_at_prisjakt(record)
+    """Give the lease back: nothing was sent, or nothing that was stored. If the claim was the first
+    try, there was none; but earlier facts of the order may have been tried."""
+    earlier = record.first_try_at != record.trying_since
+    tried = record.tries or record.uncertain or is_at_prisjakt(record) or earlier
     return replace(
         _released(record),
         not_before=not_before,
@@ -430,6 +470,10 @@ class Store(Protocol):
         """Set `values` and add to numbers in one write, if every (name, `<`, `<=` or `>=`, value)
         holds; an attribute that is not there is below everything. Returns whether it did, and the
         item as it then is."""
+
+    def listed(self, index: str, value: str, received_until: str) -> Iterator[str]:
+        """The keys of the items that an index lists under a value, of those that were received
+        until then, read a page at a time."""
 
 
 class Ledger:
@@ -507,6 +551,61 @@ class Ledger:
             only_if=[(name, "<", moment)],
         )
 
+    def erase(
+        self,
+        *,
+        platform: str,
+        shop: str,
+        order_id: str,
+        event_name: str,
+        now: datetime,
+        until: datetime | None = None,
+    ) -> bool:
+        """Put what `erased` leaves in the place of the item, or of none: whoever holds its lease
+        loses it, and a first claim that is under way finds it. False if nothing was left to do, or
+        if the relay first heard of the order after `until`."""
+        item_key = key(shop, order_id, event_name)
+        for _ in range(CONTENTIONS):
+            before = self._get(item_key)
+            if before is not None and before.status is Status.ERASED and before.expires_at > now:
+                return False
+            if before is not None and until is not None and before.received_at > until:
+                return False
+            after = erased(
+                before,
+                platform=platform,
+                shop=shop,
+                order_id=order_id,
+                event_name=event_name,
+                now=now,
+            )
+            if self._put(to_item(after), before):
+                return True
+        raise StorageError("the ledger item is contended")
+
+    def orders_of_day(self, shop: str, day: date, until: datetime) -> Iterator[str]:
+        """The keys of the orders that a shop took on a day in UTC, of those that were heard of
+        until then. A change takes a moment to show; so it does for the dead ones."""
+        return self._store.listed(BY_DAY, shop_day(shop, day.isoformat()), moment_text(until))
+
+    def dead_orders(self, shop: str, until: datetime) -> Iterator[str]:
+        return self._store.listed(DEAD, shop, moment_text(until))
+
+    def erased_until(self, shop: str) -> datetime | None:
+        """Messages that were received until then are of orders that the shop wants forgotten."""
+        item = self._store.get(f"shop#{shop}") or {}
+        return _moment(item.get(_ERASED_UNTIL))
+
+    def note_erasure(self, shop: str, until: datetime, now: datetime) -> None:
+        """Only ever moves forward."""
+        moment = moment_text(until)
+        self._store.update(
+            f"shop#{shop}",
+            {_ERASED_UNTIL: moment, "expires_at": _seconds(now + KEPT)},
+            add={},
+            only_if=[(_ERASED_UNTIL, "<", moment)],
+        )
+
     def _get(self, item_key: str) -> Record | None:
         item = self._store.get(item_key)
         return from_item(item) if item else None
@@ -527,11 +626,13 @@ class Ledger:
             updated_at=now,
             expires_at=now + kept,
         )
-        item = to_item(after)
+        return after if self._put(to_item(after), before) else None
+
+    def _put(self, item: Mapping[str, Any], before: Record | None) -> bool:
         if self._store.put(item, previous=before.version if before else None):
-            return after
+            return True
         # A first attempt whose answer was lost looks like a lost race.
-        return after if self._store.get(after.key) == item else None
+        return self._store.get(item["id"]) == item
 
 
 class Change(Protocol):
@@ -541,12 +642,18 @@ class Change(Protocol):
 
 
 def to_item(record: Record) -> dict[str, Any]:
-    """The record as the table keeps it; absent values are left out, decimals are texts."""
+    """The record as the table keeps it; absent values are left out, decimals are texts.
+
+    An erased order is in no index. A sender that is older than erasures knows no such status: it
+    reads that there is nothing to report, and its rules supersede whatever comes.
+    """
+    is_erased = record.status is Status.ERASED
     item: dict[str, Any] = {
         "id": record.key,
-        "shop_day": shop_day(record.shop, record.event_time[:10]),
+        "shop_day": None if is_erased else shop_day(record.shop, record.event_time[:10]),
         "version": record.version,
-        "status": str(record.status),
+        "status": str(Status.NOTHING_TO_REPORT if is_erased else record.status),
+        "erased": is_erased or None,
         "shop": record.shop,
         "platform": record.platform,
         "order_id": record.order_id,
@@ -601,7 +708,7 @@ def from_item(item: Mapping[str, Any]) -> Record:
         wanted=_facts(item["wanted"]),
         updated_at=datetime.fromisoformat(item["updated_at"]),
         expires_at=datetime.fromtimestamp(int(item["expires_at"]), UTC),
-        status=Status(item["status"]),
+        status=Status.ERASED if item.get("erased") else Status(item["status"]),
         version=int(item["version"]),
         settled=_facts(item["settled"]) if "settled" in item else None,
         reported=_facts(item["reported"]) if "reported" in item else None,

@@ -28,6 +28,7 @@ class Received(StrEnum):
 
     QUEUED = "queued"
     IGNORED = "ignored"
+    ACCEPTED = "accepted"
     UNSIGNED = "unsigned"
     UNKNOWN = "unknown"
     UNAVAILABLE = "unavailable"
@@ -46,6 +47,7 @@ class Outcome(StrEnum):
     SUPERSEDED = "superseded"
     WAITING = "waiting"
     DEAD = "dead"
+    ERASED = "erased"
     UNREADABLE = "unreadable"
 
 

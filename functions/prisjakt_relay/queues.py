@@ -1,4 +1,4 @@
-"""The queue: send a conversion, make a message wait, put it on anew, set it aside."""
+"""The queue: send a conversion or an erasure, make a message wait, put it on anew, set it aside."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from prisjakt_relay import aws
-from prisjakt_relay.conversion import Conversion
 from prisjakt_relay.errors import StorageError
 
 LONGEST_WAIT: Final = timedelta(hours=11)  # SQS ends a visibility time-out after 12 h in all
@@ -19,8 +18,17 @@ MOST_RECEIVES: Final = 300
 LONGEST_STAY: Final = timedelta(days=7)
 
 
+class Sendable(Protocol):
+    """A conversion or an erasure."""
+
+    @property
+    def shop(self) -> str: ...
+
+    def to_message(self) -> str: ...
+
+
 def enqueue(
-    conversion: Conversion,
+    wish: Sendable,
     *,
     sqs: aws.Service,
     queue_url: str,
@@ -31,8 +39,8 @@ def enqueue(
     """Send it, in its shop's message group: one shop's flood must not hold up another's orders."""
     message = {
         "QueueUrl": queue_url,
-        "MessageBody": conversion.to_message(),
-        "MessageGroupId": conversion.shop,
+        "MessageBody": wish.to_message(),
+        "MessageGroupId": wish.shop,
     }
     aws.until(deadline, lambda: sqs.call("SendMessage", message), clock=clock, sleep=sleep)
 

@@ -22,6 +22,7 @@ HOUR: Final = timedelta(hours=1)
 STEADY: Final = 0.985  # share of the allowance that goes evenly,
 AT_ONCE: Final = 0.008  # and that may go at once; the rest is for what is under way for a while
 TARDINESS: Final = timedelta(seconds=5)  # of who comes at its turn, or the next is sent back
+REMEMBERED: Final = 2_000  # clients; to have forgotten one costs one write that is refused
 
 FIRST_PAUSE: Final = timedelta(seconds=60)
 LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -70,7 +71,7 @@ class RateLimit:
                     add={},
                     only_if=[("tat", "<", moment)],
                 )
-            tat = self._seen[client] = int(item.get("tat", 0))
+            tat = self._saw(client, int(item.get("tat", 0)))
             if granted:
                 return None
             busy = tat >= moment
@@ -126,9 +127,15 @@ class RateLimit:
                 only_if=[("paused_until", "<=", before), ("tat", "<=", tat)],
             )
             if paused:
-                self._seen[client] = tat
+                self._saw(client, tat)
                 return _moment(end)
         raise StorageError("the rate limit is contended")
+
+    def _saw(self, client: str, tat: int) -> int:
+        if client not in self._seen and len(self._seen) >= REMEMBERED:
+            self._seen.clear()
+        self._seen[client] = tat
+        return tat
 
     def _expiry(self, now: datetime) -> dict[str, int]:
         """Far beyond the hour that counts; whoever sends or waits puts it off."""

@@ -62,15 +62,9 @@ class CurrencyChoice(StrEnum):
     PRESENTMENT = "presentment"
 
 
-DEFAULT_EXCLUDED_SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
-    "shopify": ("pos", "subscription_contract*"),
-    "woocommerce": ("subscription",),
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shop:
-    """One shop's document. Field by field explained in the README; secrets stay out of `repr`."""
+    """One shop's document; docs/shop-document.md explains each field. `repr` holds no secret."""
 
     platform: str
     pixel_id: str
@@ -114,11 +108,18 @@ def parse(text: str) -> dict[str, Any]:
     return document
 
 
-def from_document(document: Mapping[str, Any]) -> Shop:
-    """Check every known field; raises `ShopDocumentError` with the field and the remedy."""
-    platform = _text(document, "platform", "name one of shopify, woocommerce")
-    if platform not in DEFAULT_EXCLUDED_SOURCES:
-        raise ShopDocumentError("platform", "is unknown; name one of shopify, woocommerce")
+def from_document(
+    document: Mapping[str, Any], platforms: Mapping[str, tuple[str, ...]] | None = None
+) -> Shop:
+    """Check every known field; raises `ShopDocumentError` with the field and the remedy.
+
+    `platforms` are those that are known, with the sources that each excludes by default. Without
+    them any is taken: who sends reports asks no platform for anything.
+    """
+    remedy = f"name one of {', '.join(platforms)}" if platforms else "name the shop's"
+    platform = _text(document, "platform", remedy)
+    if platforms is not None and platform not in platforms:
+        raise ShopDocumentError("platform", f"is unknown; {remedy}")
     pixel_id = _text(document, "pixel_id", "paste it from Business Center, Conversion Tracking")
     if not _UUID.fullmatch(pixel_id):
         raise ShopDocumentError("pixel_id", "is not a UUID; paste it from Business Center")
@@ -149,7 +150,7 @@ def from_document(document: Mapping[str, Any]) -> Shop:
         corrections=_flag(document, "corrections", default=True),
         landing_page_fallback=_flag(document, "landing_page_fallback", default=False),
         excluded_sources=(
-            DEFAULT_EXCLUDED_SOURCES[platform]
+            (platforms or {}).get(platform, ())
             if document.get("excluded_sources") is None
             else _texts(document, "excluded_sources", at_least=0)
         ),
@@ -282,6 +283,10 @@ class Shops:
     from the cache for up to a day. Names that turned out unknown are remembered, and all of them
     together cost one read in `unknown_reads`, after a few at once: inventing names costs nothing,
     and a stray scanner does not stand in the way of a shop that is read for the first time.
+    `platforms` are as for `from_document`.
+
+    So many documents are kept, those that were asked for last: one is about 2 kB, so that all of
+    them are below 5 MB of a function that has 256.
     """
 
     FRESH: Final = timedelta(minutes=5)
@@ -291,6 +296,7 @@ class Shops:
     UNKNOWN_READS: Final = timedelta(seconds=1)
     UNKNOWN_READS_AT_ONCE: Final = 10
     UNKNOWN_NAMES: Final = 1_000
+    KNOWN_NAMES: Final = 2_000
     RETRY: Final = timedelta(seconds=10)
 
     def __init__(
@@ -301,13 +307,15 @@ class Shops:
         alarm: Alarm,
         scale: float = 1.0,
         unknown_reads: timedelta = UNKNOWN_READS,
+        platforms: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self._read = read
+        self._platforms = platforms
         self._clock = clock
         self._alarm = alarm
         self._scale = scale
         self._unknown_reads = unknown_reads * scale
-        self._known: dict[str, _Entry] = {}
+        self._known: OrderedDict[str, _Entry] = OrderedDict()
         self._unknown: OrderedDict[str, datetime] = OrderedDict()
         self._unknown_reads_until = datetime.min.replace(tzinfo=UTC)  # paid for, one by one
 
@@ -320,6 +328,7 @@ class Shops:
         entry = self._known.get(name)
         if entry is None:
             return self._first(name, now, deadline)
+        self._known.move_to_end(name)
         if now - entry.read_at < self.FRESH * self._scale:
             return entry.shop
         if entry.failed_at is not None and now - entry.failed_at < self.RETRY * self._scale:
@@ -330,11 +339,11 @@ class Shops:
         """After a signature that failed: the document if it has changed, None if it has not.
 
         Reads at most once per shop in 30 seconds, so that nobody can run up a bill with
-        forgeries, and not at all if the document was read after `since`.
+        forgeries, and not at all if the document was read after `since`, or if there is no time.
         """
         now = self._clock()
         entry = self._known.get(name)
-        if entry is None or entry.read_at >= since:
+        if entry is None or entry.read_at >= since or now + aws.ATTEMPT > deadline:
             return None
         if entry.forced_at is not None and now - entry.forced_at < self.FORCED * self._scale:
             return None
@@ -360,6 +369,8 @@ class Shops:
             self._alarm("shop_document_unusable", name, problem=str(error))
             raise UnavailableError from error
         self._known[name] = _Entry(shop, now)
+        if len(self._known) > self.KNOWN_NAMES:
+            self._known.popitem(last=False)
         return shop
 
     def _again(self, name: str, entry: _Entry, now: datetime, deadline: datetime) -> Shop:
@@ -384,7 +395,7 @@ class Shops:
 
     def _parsed(self, name: str, text: str) -> Shop:
         document = parse(text)
-        shop = from_document(document)
+        shop = from_document(document, self._platforms)
         if unknown := unknown_fields(document):
             self._alarm("shop_document_unknown_fields", name, fields=unknown)
         return shop

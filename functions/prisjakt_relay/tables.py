@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from prisjakt_relay import aws
 from prisjakt_relay.errors import AwsError, StorageError
-from prisjakt_relay.ledger import Condition, Record, from_item
+from prisjakt_relay.ledger import BY_DAY, DEAD, Condition, Record, from_item
 
 CONDITION_FAILED: Final = "ConditionalCheckFailedException"
 BUDGET: Final = timedelta(seconds=3)  # for one read or write with all its attempts
 MOST_AT_ONCE: Final = 100  # keys, as DynamoDB has it
 UNPROCESSED_PAUSE: Final = 0.2  # seconds, when DynamoDB did not do all of a batch
+_KEYS: Final = {BY_DAY: "shop_day", DEAD: "dead_shop"}  # of the indexes
+_PAGE: Final = 500  # keys, which are read in one go
 
 
 class DynamoStore:
@@ -112,6 +114,24 @@ class DynamoStore:
                 return False, plain_item(error.body.get("Item", {}))
             raise
         return True, plain_item(answer["Attributes"])
+
+    def listed(self, index: str, value: str, received_until: str) -> Iterator[str]:
+        question: dict[str, Any] = {
+            "IndexName": index,
+            "KeyConditionExpression": "#key = :value",
+            "ExpressionAttributeNames": {"#key": _KEYS[index]},
+            "FilterExpression": "received_at <= :until",
+            "ExpressionAttributeValues": {":value": {"S": value}, ":until": {"S": received_until}},
+            "ProjectionExpression": "id",
+            "Limit": _PAGE,
+        }
+        while True:
+            page = self._call("Query", question)
+            for item in page["Items"]:
+                yield item["id"]["S"]
+            if not (last := page.get("LastEvaluatedKey")):
+                return
+            question["ExclusiveStartKey"] = last
 
     def _call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         return self._until(operation, {**parameters, "TableName": self._table})

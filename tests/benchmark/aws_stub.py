@@ -1,23 +1,39 @@
-"""Stands in for Secrets Manager's GetSecretValue and SQS's SendMessage on loopback."""
+"""Stands in on loopback for what the functions call of Secrets Manager, SQS and DynamoDB."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final, Protocol
 
-from loopback import LoopbackHandler, LoopbackServer
+from tests.benchmark.loopback import LoopbackHandler, LoopbackServer
+
+from prisjakt_relay.errors import AwsError
+
+_DYNAMODB: Final = "DynamoDB_20120810."
+
+
+class Table(Protocol):
+    """What is behind a table's name: `tests.simulation.dynamodb.DynamoDb`, for one."""
+
+    def call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer's JSON; raises `AwsError`."""
 
 
 class AwsStub(LoopbackServer):
-    """Answers from the given secrets and keeps the messages it was sent."""
+    """Answers from the given secrets and tables, and keeps the messages it was sent."""
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
+    def __init__(
+        self, secrets: Mapping[str, str], tables: Mapping[str, Table] | None = None
+    ) -> None:
         super().__init__(_Handler)
         self.secrets = secrets
+        self.tables = tables or {}
+        self.table_lock = threading.Lock()
         self.sent: list[dict[str, Any]] = []
 
     @property
@@ -36,10 +52,12 @@ class _Handler(LoopbackHandler):
         request = json.loads(self.read_body())
         target = self.headers.get("X-Amz-Target", "")
         operation = _OPERATIONS.get(target)
-        if operation is None:
-            status, document = 400, _error("UnknownOperationException", target)
-        else:
+        if operation is not None:
             status, document = operation(self.server, request)
+        elif target.startswith(_DYNAMODB):
+            status, document = _call_table(self.server, target.removeprefix(_DYNAMODB), request)
+        else:
+            status, document = 400, _error("UnknownOperationException", target)
         self.answer(
             status,
             document,
@@ -71,6 +89,21 @@ def _send_message(stub: AwsStub, request: dict[str, Any]) -> _Answer:
     stub.sent.append(request)
     digest = hashlib.md5(request["MessageBody"].encode(), usedforsecurity=False)
     return 200, {"MessageId": str(uuid.uuid4()), "MD5OfMessageBody": digest.hexdigest()}
+
+
+def _call_table(stub: AwsStub, operation: str, request: dict[str, Any]) -> _Answer:
+    table = stub.tables.get(request["TableName"])
+    if table is None:
+        return 400, _table_error("ResourceNotFoundException", "Requested resource not found")
+    with stub.table_lock:
+        try:
+            return 200, table.call(operation, request)
+        except AwsError as error:
+            return 400, {**_table_error(error.code, "The conditional request failed"), **error.body}
+
+
+def _table_error(kind: str, message: str) -> dict[str, Any]:
+    return _error(f"com.amazonaws.dynamodb.v20120810#{kind}", message)
 
 
 def _error(kind: str, message: str) -> dict[str, Any]:

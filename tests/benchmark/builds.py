@@ -1,39 +1,42 @@
-"""Collects under build/benchmark/ what the measured processes run."""
+"""Collects under build/benchmark/ what the measured processes run.
+
+Each process that measures has a folder of its own there, which goes when it ends: two may run
+beside each other. What was built once is not built again.
+"""
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Final
 
-from runtime_api import Runtime
+from tests.benchmark.runtime_api import Runtime
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
-BUILD: Final = ROOT / "build" / "benchmark"
+ALL_BUILDS: Final = ROOT / "build" / "benchmark"
+BUILD: Final = ALL_BUILDS / str(os.getpid())
+TEXTBOOK: Final = HERE / "textbook"
 PYTHON_VERSION: Final = "3.13"
 PLATFORM: Final = f"{platform.machine()}-manylinux2014"
+RUNTIME: Final = "runtime"
+RECEIVER: Final = "ReceiverFunction"
+SENDER: Final = "SenderFunction"
+RECONCILER: Final = "ReconcilerFunction"
+
+_REQUIREMENTS: Final[Mapping[str, str]] = {"app": "requirements", "sender": "sender-requirements"}
 
 
 class BuildError(Exception):
     """Something could not be built, and why."""
-
-
-@dataclass(frozen=True)
-class Artifacts:
-    """The folders that a Lambda process would find as /var/task."""
-
-    empty: Path
-    ours: Path
-    textbook: Path
-    textbook_plain: Path
 
 
 def find_python(given: Path | None, version: str = PYTHON_VERSION) -> Path:
@@ -59,62 +62,72 @@ def python_version(python: Path) -> str:
     return _output([str(python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"])
 
 
+@functools.cache
 def build_runtime(python: Path) -> Runtime:
     """An interpreter with empty site-packages, and what Lambda adds, compiled as it is there."""
-    folder = _anew("runtime")
-    _install(["awslambdaric", "boto3"], folder, python)
-    _compile(folder, python)
-    environment = _anew("python")
+    folder = new_folder(RUNTIME)
+    install(["awslambdaric", "boto3"], folder, python)
+    compile_all(folder, python)
+    environment = new_folder("python")
     _run([str(python), "-m", "venv", "--without-pip", str(environment)])
     return Runtime(environment / "bin" / "python", folder)
 
 
-def build_artifacts(python: Path) -> Artifacts:
-    """The receiver as deployed, the textbook's with and without bytecode, an empty one."""
-    empty = _anew("empty")
-    shutil.copy(HERE / "empty.py", empty)
-    _compile(empty, python)
-
-    textbook = _anew("textbook")
-    _install(["--requirement", str(HERE / "textbook" / "requirements.in")], textbook, python)
-    shutil.copy(HERE / "textbook" / "app.py", textbook)
-    plain = _anew("textbook-plain")
-    shutil.copytree(textbook, plain, dirs_exist_ok=True)
-    _compile(textbook, python)
-
-    return Artifacts(
-        empty=_with_bytecode(empty, python),
-        ours=_with_bytecode(_build_ours(python), python),
-        textbook=_with_bytecode(textbook, python),
-        textbook_plain=_without_bytecode(plain),
-    )
-
-
-def versions(*folders: Path) -> dict[str, str]:
-    """The packages that were installed into these folders."""
-    found = distributions(path=[str(folder) for folder in folders])
-    return {package.metadata["Name"]: package.version for package in found}
-
-
-def _build_ours(python: Path) -> Path:
-    folder = _anew("ours")
+@functools.cache
+def build_function(name: str, python: Path) -> Path:
+    """One of the template's functions, by the recipe that `sam build` follows."""
+    folder = new_folder(name)
     tools = f"{Path(sys.executable).parent}{os.pathsep}{python.parent}"
     _run(
         [
             "make",
             "-C",
             "functions",
-            "build-ReceiverFunction",
+            f"build-{name}",
             f"ARTIFACTS_DIR={folder}",
             f"PYTHON_VERSION={python_version(python)}",
             f"PLATFORM={PLATFORM}",
         ],
         {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
     )
-    return folder
+    return _with_bytecode(folder, python)
 
 
-def _install(what: list[str], folder: Path, python: Path) -> None:
+@functools.cache
+def build_textbook_plain(module: str, python: Path) -> Path:
+    """The textbook's `app` (its receiver) or `sender`, as `sam build` leaves it."""
+    folder = new_folder(f"textbook-{module}-plain")
+    install(["--requirement", str(TEXTBOOK / f"{_REQUIREMENTS[module]}.in")], folder, python)
+    shutil.copy(TEXTBOOK / f"{module}.py", folder)
+    return _without_bytecode(folder)
+
+
+@functools.cache
+def build_textbook(module: str, python: Path) -> Path:
+    """The same with bytecode."""
+    folder = new_folder(f"textbook-{module}")
+    shutil.copytree(build_textbook_plain(module, python), folder, dirs_exist_ok=True)
+    compile_all(folder, python)
+    return _with_bytecode(folder, python)
+
+
+@functools.cache
+def build_empty(python: Path) -> Path:
+    folder = new_folder("empty")
+    shutil.copy(HERE / "empty.py", folder)
+    compile_all(folder, python)
+    return _with_bytecode(folder, python)
+
+
+def versions() -> dict[str, str]:
+    """The packages of the runtime and of our functions, as far as this process has built them."""
+    folders = [str(BUILD / name) for name in (RUNTIME, RECEIVER, SENDER)]
+    found = distributions(path=folders)
+    return dict(sorted((package.metadata["Name"], package.version) for package in found))
+
+
+def install(what: list[str], folder: Path, python: Path) -> None:
+    """Packages, without bytecode."""
     # The versions that the project is locked to, so that only the code differs.
     locked = ROOT / "requirements" / "dev.txt"
     command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--only-binary", ":all:"]
@@ -122,7 +135,7 @@ def _install(what: list[str], folder: Path, python: Path) -> None:
     _run([*command, *options, *what])
 
 
-def _compile(folder: Path, python: Path) -> None:
+def compile_all(folder: Path, python: Path) -> None:
     command = [str(python), "-m", "compileall", "-q", "-j", "0"]
     _run([*command, "--invalidation-mode", "unchecked-hash", str(folder)])
 
@@ -141,11 +154,37 @@ def _without_bytecode(folder: Path) -> Path:
     return folder
 
 
-def _anew(name: str) -> Path:
-    folder = BUILD / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+def new_folder(name: str) -> Path:
+    folder = _own_folder() / name
+    folder.mkdir()
     return folder
+
+
+@functools.cache
+def _own_folder() -> Path:
+    for folder in left_behind(ALL_BUILDS):
+        shutil.rmtree(folder, ignore_errors=True)
+    BUILD.mkdir(parents=True)
+    atexit.register(shutil.rmtree, BUILD, ignore_errors=True)
+    return BUILD
+
+
+def left_behind(builds: Path) -> list[Path]:
+    """Folders of processes that were ended before they could clear up, or that had our number."""
+    if not builds.is_dir():
+        return []
+    numbered = [folder for folder in builds.iterdir() if folder.name.isdigit()]
+    return [each for each in numbered if int(each.name) == os.getpid() or not _lives(each.name)]
+
+
+def _lives(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _run(command: list[str], environment: Mapping[str, str] | None = None) -> None:

@@ -18,8 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
+from tests.benchmark.output import new_console
 from tests.operations.measuring import Measured, free_port, measure
 from tests.operations.past_orders import DAYS, seed
 
@@ -50,7 +50,7 @@ def main() -> None:
             f"{each.megabytes:.0f}",
             "✗" if each in wrong else "✓",
         )
-    Console().print(table)
+    new_console().print(table)
     sys.exit(bool(wrong))
 
 

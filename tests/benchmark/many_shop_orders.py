@@ -18,8 +18,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from boto3.dynamodb.types import TypeSerializer  # type: ignore[import-untyped]  # has no types
-from rich.console import Console
 from rich.table import Table
+from tests.benchmark.output import new_console
 from tests.operations.measuring import Measured, free_port, measure
 
 from prisjakt_relay.conversion import Conversion
@@ -28,9 +28,9 @@ from prisjakt_relay.ledger import Facts, Record, claimed, reported, to_item
 from prisjakt_relay.local.deliveries import load
 from prisjakt_relay.local.prisjakt_model import Event
 from prisjakt_relay.local.system import LocalSystem, sample_shops
-from prisjakt_relay.platforms import PLATFORMS
+from prisjakt_relay.platforms import PLATFORMS, shop_from
 from prisjakt_relay.platforms.interface import Document
-from prisjakt_relay.shop import Shop, from_document
+from prisjakt_relay.shop import Shop
 
 TARGET_SECONDS: Final = 60
 TARGET_MEGABYTES: Final = 200
@@ -58,7 +58,7 @@ def main() -> None:
             f"{each.megabytes:.0f}",
             "✓" if _is_right(each) else "✗",
         )
-    Console().print(table)
+    new_console().print(table)
     sys.exit(not all(map(_is_right, results)))
 
 
@@ -74,7 +74,7 @@ def _run(orders: int, share: int) -> Iterator[Measured]:
     }
     with LocalSystem(port=port, shops=documents) as system:
         for platform, name in _SHOPS.items():
-            _fill(system, platform, name, from_document(documents[name]), orders, share)
+            _fill(system, platform, name, shop_from(documents[name]), orders, share)
             for command in (["reconcile", name], ["backfill", name, "--dry-run"]):
                 seconds, megabytes = measure([*command, "--local", "--port", str(port)])
                 yield Measured(f"{command[0]}, {platform}", orders, seconds, megabytes)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
-from loopback import LoopbackHandler, LoopbackServer
+from tests.benchmark.loopback import LoopbackHandler, LoopbackServer
 
 TIMEOUT = 60.0
 REGION = "eu-north-1"
@@ -55,6 +55,10 @@ class Lifetime:
 
 class FunctionError(Exception):
     """The process failed to start, failed in an invocation, or fell silent."""
+
+
+class WrongAnswerError(FunctionError):
+    """A function did not do its work, so its times and its cost mean nothing."""
 
 
 class _Report(NamedTuple):

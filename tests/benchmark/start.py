@@ -1,75 +1,93 @@
-"""Measures the receiver's start as a fresh Lambda process, beside a textbook one's."""
+"""How long each function takes from nothing to its first answer, beside the textbook's.
+
+Every process is the runtime's own client behind a Runtime API on loopback. The receivers get one
+delivery; the senders one message of the queue, the one that the receiver beside them has sent.
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
 import re
 import statistics
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import builds
-from aws_stub import AwsStub
-from deliveries import todays_event
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from runtime_api import Function, FunctionError, Lifetime, Runtime, process_environment, run
+from tests.benchmark import builds, surroundings
+from tests.benchmark.aws_stub import AwsStub
+from tests.benchmark.deliveries import sqs_record, todays_event
+from tests.benchmark.figures import Bench, Figure, Section
+from tests.benchmark.idempotency_table import IdempotencyTable
+from tests.benchmark.prisjakt_stub import PrisjaktStub
+from tests.benchmark.runtime_api import (
+    Function,
+    Lifetime,
+    Runtime,
+    WrongAnswerError,
+    process_environment,
+    run,
+)
+from tests.benchmark.surroundings import LEDGER, SHOP, SHOPIFY, secret_name, shop_document
+from tests.benchmark.template import deployed
+from tests.simulation.dynamodb import DynamoDb
 
-EVENTS: Final = builds.ROOT / "events"
-STACK: Final = "bench"
-SHOP: Final = "demo-shopify"
-OUR_MODULE: Final = "prisjakt_relay.receiver.app"
+IDEMPOTENCY: Final = "idempotency"
+RECEIVER: Final = "prisjakt_relay.receiver.app"
+SENDER: Final = "prisjakt_relay.sender.app"
 IMPORT_RUNS: Final = 5
 IMPORTS_SHOWN: Final = 10
 
 EMPTY: Final = "empty handler"
-OURS: Final = "ours, no click id"
-OURS_QUEUED: Final = "ours, click id"
-TEXTBOOK: Final = "textbook, no click id"
-TEXTBOOK_QUEUED: Final = "textbook, click id"
-PLAIN: Final = "textbook without bytecode, no click id"
-PLAIN_QUEUED: Final = "textbook without bytecode, click id"
+OURS: Final = "receiver, no click id"
+OURS_QUEUED: Final = "receiver, click id"
+OURS_SENT: Final = "sender"
+TEXTBOOK: Final = "textbook receiver, no click id"
+TEXTBOOK_QUEUED: Final = "textbook receiver, click id"
+TEXTBOOK_SENT: Final = "textbook sender"
+PLAIN: Final = "textbook receiver without bytecode, no click id"
+PLAIN_QUEUED: Final = "textbook receiver without bytecode, click id"
+PLAIN_SENT: Final = "textbook sender without bytecode"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A function, one delivery, and what must come of it."""
+    """A function, one event, and what must come of it."""
 
     name: str
     function: Function
     event: Mapping[str, Any]
-    answer: Mapping[str, str]
-    messages: int
+    answer: Mapping[str, object]
+    messages: int = 0
+    reports: int = 0
 
 
 @dataclass(frozen=True)
 class Target:
     """How long one case may take in parts of another."""
 
-    name: str
     case: str
     beside: str
     at_most: float
+    key: str | None = None
 
 
 TARGETS: Final = (
-    Target("no click id, both with bytecode", OURS, TEXTBOOK, 0.45),
-    Target("click id, both with bytecode", OURS_QUEUED, TEXTBOOK_QUEUED, 0.6),
-    Target("no click id, textbook as `sam build` leaves it", OURS, PLAIN, 0.3),
+    Target(OURS, TEXTBOOK, 0.40, "receiver_init_ratio"),
+    Target(OURS_QUEUED, TEXTBOOK_QUEUED, 0.55, "receiver_queue_init_ratio"),
+    Target(OURS_SENT, TEXTBOOK_SENT, 0.65, "sender_init_ratio"),
+    Target(OURS, PLAIN, 0.20, "receiver_init_ratio_plain"),
+    Target(OURS_QUEUED, PLAIN_QUEUED, 0.30),
+    Target(OURS_SENT, PLAIN_SENT, 0.35),
 )
 
 
 @dataclass(frozen=True)
-class Figures:
+class Spread:
     """Milliseconds of one case over all runs."""
 
     median: float
@@ -82,23 +100,9 @@ class Figures:
 class Times:
     """What was measured of one case."""
 
-    init: Figures
-    first: Figures
-    total: Figures
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A target and what was measured for it; the quartiles are those of the single rounds."""
-
-    name: str
-    at_most: float
-    ratio: float
-    quartiles: tuple[float, float]
-
-    @property
-    def met(self) -> bool:
-        return self.ratio <= self.at_most
+    init: Spread
+    first: Spread
+    total: Spread
 
 
 @dataclass(frozen=True)
@@ -110,127 +114,163 @@ class Import:
     own: float
 
 
-class WrongAnswerError(Exception):
-    """A receiver did not do its work, so its times mean nothing."""
+class Surroundings:
+    """What the functions reach: AWS with its tables, and Prisjakt."""
+
+    def __init__(self) -> None:
+        self.document = shop_document()
+        self.ledger = DynamoDb(time.time)
+        self.idempotency = IdempotencyTable()
+        self.aws = AwsStub(
+            {secret_name(): json.dumps(self.document)},
+            {LEDGER: self.ledger, IDEMPOTENCY: self.idempotency},
+        )
+        self.prisjakt = PrisjaktStub()
+
+    def forget_orders(self) -> None:
+        """As after another order: what the ledger keeps beside the orders stays."""
+        self.aws.sent.clear()
+        self.prisjakt.events.clear()
+        self.idempotency.items.clear()
+        for key in [key for key in self.ledger.items if key.startswith("order#")]:
+            del self.ledger.items[key]
 
 
-def main() -> int:
-    options = _options()
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    load = os.getloadavg()[0]
-    if load > 1:
-        console.print(f"[yellow]The load average is {load:.1f}: read the figures with care.")
-    try:
-        python = builds.find_python(options.python)
-        with console.status("Building the artifacts"):
-            runtime = builds.build_runtime(python)
-            artifacts = builds.build_artifacts(python)
-        document = json.loads((EVENTS / "shops.json").read_bytes())[SHOP]
-        with AwsStub({f"{STACK}/shops/{SHOP}": json.dumps(document)}) as aws:
-            cases = _cases(artifacts, aws, document)
-            lifetimes = _measure(cases, aws, runtime, options.runs, console)
-            ours = next(case.function for case in cases if case.name == OURS)
-            imports = _heaviest_imports(ours, runtime)
-    except (builds.BuildError, FunctionError, WrongAnswerError) as error:
-        console.print(f"[red]{type(error).__name__}[/]", end=": ")
-        console.print(str(error), markup=False, highlight=False)
-        return 2
-    times = {name: _times(of_case) for name, of_case in lifetimes.items()}
-    ratios = [_ratio(target, times) for target in TARGETS]
-    console.print(_times_table(times, options.runs), _ratios_table(ratios), _imports_table(imports))
-    if options.json:
-        versions = builds.versions(runtime.folder, artifacts.ours, artifacts.textbook)
-        _write_json(options.json, python, load, versions, times, ratios, imports)
-    return 0 if all(ratio.met for ratio in ratios) else 1
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, epilog="Status 1: a target was missed.")
-    parser.add_argument("--runs", type=int, default=11, help="processes per case (%(default)s)")
-    parser.add_argument("--python", type=Path, help="the runtime's interpreter (found by itself)")
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
-    options = parser.parse_args()
-    if options.runs < 2:
-        parser.error("quartiles need --runs 2 or more")
-    return options
-
-
-def _cases(
-    artifacts: builds.Artifacts, aws: AwsStub, document: Mapping[str, Any]
-) -> tuple[Case, ...]:
-    environment = {
-        "STACK_NAME": STACK,
-        "QUEUE_URL": aws.queue_url,
-        "POWERTOOLS_SERVICE_NAME": "receiver",
-        "POWERTOOLS_METRICS_NAMESPACE": "PrisjaktRelay",
-        "LOG_LEVEL": "INFO",
-        "AWS_ENDPOINT_URL": aws.url,
+def figures(bench: Bench) -> Section:
+    runtime = builds.build_runtime(bench.python)
+    around = Surroundings()
+    with around.aws, around.prisjakt:
+        cases = _cases(bench.python, around, runtime)
+        lifetimes = _measure(cases, around, runtime, bench)
+    functions = {case.name: case.function for case in cases}
+    imports = {
+        RECEIVER: _heaviest_imports(functions[OURS], RECEIVER, runtime, bench),
+        SENDER: _heaviest_imports(functions[OURS_SENT], SENDER, runtime, bench),
     }
-    secret = document["signing_secrets"][0]
-    shopify = EVENTS / "shopify"
-    without = todays_event(shopify / "orders-create-no-click-id", SHOP, secret)
-    carrying = todays_event(shopify / "orders-create-paid", SHOP, secret)
+    times = {name: _times(of_case) for name, of_case in lifetimes.items()}
+    return Section(
+        figures=[_figure(target, times) for target in TARGETS],
+        tables=[
+            _times_table(times, bench.runs),
+            *(_imports_table(module, heaviest) for module, heaviest in imports.items()),
+        ],
+        details={
+            "times_ms": {name: asdict(of_case) for name, of_case in times.items()},
+            "quartiles_of_ratios": {
+                f"{target.case} / {target.beside}": _quartiles(target, times) for target in TARGETS
+            },
+            "imports_ms": {
+                module: [asdict(each) for each in heaviest] for module, heaviest in imports.items()
+            },
+        },
+    )
 
-    empty = Function("empty.handler", artifacts.empty, environment)
-    ours = Function(f"{OUR_MODULE}.handler", artifacts.ours, environment)
-    textbook = Function("app.handler", artifacts.textbook, environment)
-    plain = Function("app.handler", artifacts.textbook_plain, environment)
+
+def _cases(python: Path, around: Surroundings, runtime: Runtime) -> tuple[Case, ...]:
+    environment = surroundings.environment(
+        aws=around.aws.url,
+        queue=around.aws.queue_url,
+        prisjakt=around.prisjakt.url,
+        tokens=f"{around.prisjakt.url}/oauth2/token",
+    )
+    secret = around.document["signing_secrets"][0]
+    without = todays_event(SHOPIFY / "orders-create-no-click-id", SHOP, secret)
+    carrying = todays_event(SHOPIFY / "orders-create-paid", SHOP, secret)
+
+    def ours(name: str, handler: str) -> Function:
+        variables = {**deployed().variables(name), **environment}
+        return Function(handler, builds.build_function(name, python), variables)
+
+    def textbooks(handler: str, artifact: Path) -> Function:
+        # The idempotency layer of the libraries has a table of its own.
+        named = {"TABLE_NAME": IDEMPOTENCY, "POWERTOOLS_SERVICE_NAME": "benchmark"}
+        return Function(handler, artifact, {**environment, **named})
+
+    empty = Function("empty.handler", builds.build_empty(python), environment)
+    receiver = ours(builds.RECEIVER, f"{RECEIVER}.handler")
+    sender = ours(builds.SENDER, f"{SENDER}.handler")
+    textbook = textbooks("app.handler", builds.build_textbook("app", python))
+    plain = textbooks("app.handler", builds.build_textbook_plain("app", python))
+    textbook_sender = textbooks("sender.handler", builds.build_textbook("sender", python))
+    plain_sender = textbooks("sender.handler", builds.build_textbook_plain("sender", python))
+
     ignored = {"outcome": "ignored"}
     queued = {"outcome": "queued"}
-    return (
-        Case(EMPTY, empty, without, {}, 0),
-        Case(OURS, ours, without, {**ignored, "reason": "no_click_id"}, 0),
-        Case(OURS_QUEUED, ours, carrying, queued, 1),
-        Case(TEXTBOOK, textbook, without, ignored, 0),
-        Case(TEXTBOOK_QUEUED, textbook, carrying, queued, 1),
-        Case(PLAIN, plain, without, ignored, 0),
-        Case(PLAIN_QUEUED, plain, carrying, queued, 1),
+    settled: Mapping[str, object] = {"batchItemFailures": []}
+    receivers = (
+        Case(EMPTY, empty, without, {}),
+        Case(OURS, receiver, without, {**ignored, "reason": "no_click_id"}),
+        Case(OURS_QUEUED, receiver, carrying, queued, messages=1),
+        Case(TEXTBOOK, textbook, without, ignored),
+        Case(TEXTBOOK_QUEUED, textbook, carrying, queued, messages=1),
+        Case(PLAIN, plain, without, ignored),
+        Case(PLAIN_QUEUED, plain, carrying, queued, messages=1),
     )
+    by_name = {case.name: case for case in receivers}
+    message = _message_of(by_name[OURS_QUEUED], around, runtime)
+    textbooks_message = _message_of(by_name[TEXTBOOK_QUEUED], around, runtime)
+    return (
+        *receivers,
+        Case(OURS_SENT, sender, message, settled, reports=1),
+        Case(TEXTBOOK_SENT, textbook_sender, textbooks_message, settled, reports=1),
+        Case(PLAIN_SENT, plain_sender, textbooks_message, settled, reports=1),
+    )
+
+
+def _message_of(receiver: Case, around: Surroundings, runtime: Runtime) -> dict[str, Any]:
+    """The event that Lambda makes of what this receiver sends."""
+    _live(receiver, around, runtime)
+    sent, now = around.aws.sent[0], time.time()
+    record = sqs_record(
+        sent["MessageBody"],
+        message_id=str(uuid.uuid4()),
+        receipt=uuid.uuid4().hex,
+        sent_at=now,
+        received_at=now,
+        group=sent["MessageGroupId"],
+    )
+    return {"Records": [record]}
 
 
 def _measure(
-    cases: Sequence[Case], aws: AwsStub, runtime: Runtime, runs: int, console: Console
+    cases: Sequence[Case], around: Surroundings, runtime: Runtime, bench: Bench
 ) -> dict[str, list[Lifetime]]:
-    """Round after round through all cases, so that the machine's moods strike all alike."""
+    """Round after round through all cases, so that the machine's moods strike all alike.
+
+    The first round reads the files into memory and does not count.
+    """
     lifetimes: dict[str, list[Lifetime]] = {case.name: [] for case in cases}
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    # Refreshed by hand: its thread would take part in the measurement.
-    with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
-        task = progress.add_task("Reading the files once", total=(runs + 1) * len(cases))
-        for round_number in range(runs + 1):
-            for case in cases:
-                lifetime = _live(case, aws, runtime)
-                if round_number > 0:
-                    lifetimes[case.name].append(lifetime)
-                progress.update(task, advance=1, description=f"Round {round_number} of {runs}")
-                progress.refresh()
+    rounds = [(number, case) for number in range(bench.runs + 1) for case in cases]
+    for number, case in bench.track(rounds, "Starts of processes"):
+        lifetime = _live(case, around, runtime)
+        if number > 0:
+            lifetimes[case.name].append(lifetime)
     return lifetimes
 
 
-def _live(case: Case, aws: AwsStub, runtime: Runtime) -> Lifetime:
-    aws.sent.clear()
+def _live(case: Case, around: Surroundings, runtime: Runtime) -> Lifetime:
+    around.forget_orders()
     lifetime = run(case.function, runtime, [case.event])
     response = lifetime.responses[0]
-    answer = json.loads(response.get("body", "{}"))
-    right = response["statusCode"] == 200 and case.answer.items() <= answer.items()
-    if not right or len(aws.sent) != case.messages:
+    answer = json.loads(response.get("body", "{}")) if "statusCode" in response else response
+    right = response.get("statusCode", 200) == 200 and case.answer.items() <= answer.items()
+    messages, reports = len(around.aws.sent), len(around.prisjakt.events)
+    if not right or (messages, reports) != (case.messages, case.reports):
         raise WrongAnswerError(
-            f"{case.name}: {response}, {len(aws.sent)} messages sent\n{lifetime.output}"
+            f"{case.name}: {response}, {messages} messages sent, {reports} purchases reported\n"
+            f"{lifetime.output}"
         )
     return lifetime
 
 
-def _heaviest_imports(function: Function, runtime: Runtime) -> list[Import]:
+def _heaviest_imports(
+    function: Function, module: str, runtime: Runtime, bench: Bench
+) -> list[Import]:
     """What the handler's module imports beyond what the runtime's client has loaded already."""
-    code = f"import awslambdaric.__main__; import {OUR_MODULE}"
+    code = f"import awslambdaric.__main__; import {module}"
     own: dict[str, list[int]] = {}
     cumulative: dict[str, list[int]] = {}
-    for _ in range(IMPORT_RUNS):
+    for _ in bench.track(range(IMPORT_RUNS), f"Imports of {module}"):
         done = subprocess.run(  # noqa: S603
             [str(runtime.python), "-X", "importtime", "-c", code],
             cwd=function.artifact,
@@ -248,27 +288,40 @@ def _heaviest_imports(function: Function, runtime: Runtime) -> list[Import]:
         Import(name, statistics.median(cumulative[name]) / 1e3, statistics.median(own[name]) / 1e3)
         for name in own
     ]
-    return sorted(imports, key=lambda module: module.cumulative, reverse=True)
+    return sorted(imports, key=lambda each: each.cumulative, reverse=True)
 
 
 def _times(lifetimes: Sequence[Lifetime]) -> Times:
+    def spread(of: Callable[[Lifetime], float]) -> Spread:
+        values = [of(life) for life in lifetimes]
+        lower, middle, upper = statistics.quantiles(values, n=4, method="inclusive")
+        return Spread(median=middle, minimum=min(values), iqr=upper - lower, all=tuple(values))
+
     return Times(
-        init=_figures([life.init for life in lifetimes]),
-        first=_figures([life.first for life in lifetimes]),
-        total=_figures([life.init + life.first for life in lifetimes]),
+        init=spread(lambda life: life.init),
+        first=spread(lambda life: life.first),
+        total=spread(lambda life: life.init + life.first),
     )
 
 
-def _figures(values: Sequence[float]) -> Figures:
-    lower, middle, upper = statistics.quantiles(values, n=4, method="inclusive")
-    return Figures(median=middle, minimum=min(values), iqr=upper - lower, all=tuple(values))
+def _figure(target: Target, times: Mapping[str, Times]) -> Figure:
+    return Figure(
+        name=f"start of the {target.case}",
+        ours=times[target.case].total.median,
+        unit="ms",
+        key=target.key,
+        yardstick=times[target.beside].total.median,
+        yardstick_name=target.beside,
+        target_ratio=target.at_most,
+    )
 
 
-def _ratio(target: Target, times: Mapping[str, Times]) -> Ratio:
-    ours, beside = times[target.case].total, times[target.beside].total
-    rounds = [mine / other for mine, other in zip(ours.all, beside.all, strict=True)]
+def _quartiles(target: Target, times: Mapping[str, Times]) -> tuple[float, float]:
+    """Of the ratios of the single rounds."""
+    ours, beside = times[target.case].total.all, times[target.beside].total.all
+    rounds = [mine / other for mine, other in zip(ours, beside, strict=True)]
     lower, _, upper = statistics.quantiles(rounds, n=4, method="inclusive")
-    return Ratio(target.name, target.at_most, ours.median / beside.median, (lower, upper))
+    return lower, upper
 
 
 def _times_table(times: Mapping[str, Times], runs: int) -> Table:
@@ -288,55 +341,12 @@ def _times_table(times: Mapping[str, Times], runs: int) -> Table:
     return table
 
 
-def _ratios_table(ratios: Sequence[Ratio]) -> Table:
-    table = Table(title="Ours in parts of the textbook's, init + first call", title_justify="left")
-    table.add_column("case")
-    for heading in ("ratio", "quartiles", "target"):
-        table.add_column(heading, justify="right")
-    for ratio in ratios:
-        lower, upper = ratio.quartiles
-        colour = "green" if ratio.met else "red"
-        table.add_row(
-            ratio.name,
-            f"[{colour}]{ratio.ratio:.2f}",
-            f"{lower:.2f} to {upper:.2f}",
-            f"at most {ratio.at_most}",
-        )
-    return table
-
-
-def _imports_table(imports: Sequence[Import]) -> Table:
-    title = f"Heaviest imports of {OUR_MODULE}, ms (tracing slows them)"
+def _imports_table(module: str, imports: Sequence[Import]) -> Table:
+    title = f"Heaviest imports of {module}, ms (tracing slows them)"
     table = Table(title=title, title_justify="left")
     table.add_column("module")
     table.add_column("cumulative", justify="right")
     table.add_column("own", justify="right")
-    for module in imports[:IMPORTS_SHOWN]:
-        table.add_row(module.module, f"{module.cumulative:.1f}", f"{module.own:.1f}")
+    for each in imports[:IMPORTS_SHOWN]:
+        table.add_row(each.module, f"{each.cumulative:.1f}", f"{each.own:.1f}")
     return table
-
-
-def _write_json(
-    file: Path,
-    python: Path,
-    load: float,
-    versions: Mapping[str, str],
-    times: Mapping[str, Times],
-    ratios: Sequence[Ratio],
-    imports: Sequence[Import],
-) -> None:
-    document = {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": builds.python_version(python),
-        "machine": {"architecture": platform.machine(), "cores": os.cpu_count(), "load": load},
-        "versions": versions,
-        "times_ms": {name: asdict(of_case) for name, of_case in times.items()},
-        "ratios": [{**asdict(ratio), "met": ratio.met} for ratio in ratios],
-        "imports_ms": [asdict(module) for module in imports],
-    }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

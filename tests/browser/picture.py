@@ -14,7 +14,7 @@ from tests.operations.past_orders import seed
 from prisjakt_relay.local import project
 from prisjakt_relay.local.system import LocalSystem, sample_shops
 
-PORT = 18807
+PORT = 18807  # no test's, and always the same, since the pictures show it
 DOCS = project.root() / "docs"
 SHOP = "my-shop"
 

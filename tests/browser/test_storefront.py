@@ -11,12 +11,13 @@ from itertools import count
 import pytest
 from tests.browser.browsers import Browser
 from tests.browser.customer import Customer
+from tests.conftest import ports
 from tests.operations.patients import spoilt
 
 from prisjakt_relay.local.prisjakt_records import Event
 from prisjakt_relay.local.system import LocalSystem, sample_shops
 
-PORT = 18797
+PORT = ports("storefront")
 SHOPS = {"shopify": "demo-shopify", "woocommerce": "demo-woocommerce-strict"}
 NUMBERS = count(1)  # of domains, so that nobody is known from before
 SIGNED = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}_[0-9a-f]{16}")

@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
 import urllib3
 from tests.cli.calling import Called, local
+from tests.conftest import PATIENCE
 
 from prisjakt_relay.local.deliveries import RECORDED_UNTIL, load
 from prisjakt_relay.local.prisjakt_model import PrisjaktModel
 from prisjakt_relay.local.system import LocalSystem
 
 SECRET: Final = "orders-secret"
-CREDENTIALS: Final = {"prisjakt_client_id": "orders", "prisjakt_client_secret": "not-so-secret"}
-_SECONDS: Final = 30.0
-
+Headers = Callable[[], Iterable[tuple[str, str]]]  # signed at the time of the call
 _numbers = count(8_100_000_000_001)
+
+
+def credentials() -> dict[str, str]:
+    """Those of a client that nobody else is: its allowance, and a pause that Prisjakt asks of it,
+    are its own."""
+    client = f"client-{uuid.uuid4().hex[:12]}"
+    return {"prisjakt_client_id": client, "prisjakt_client_secret": "not-so-secret"}
 
 
 def new_shop(system: LocalSystem, **choices: Any) -> tuple[str, str]:
@@ -54,21 +60,33 @@ def deliver(
     order |= {name: moved[name] for name in ("created_at", "updated_at")}
     order["updated_at"] = (datetime.fromisoformat(order["updated_at"]) + later).isoformat()
     body = json.dumps(order | changes).encode()
-    response = urllib3.request(
-        "POST",
-        f"{system.address}/webhooks/shopify/{shop}",
-        body=body,
-        headers=urllib3.HTTPHeaderDict(delivery.signed(body, secret)),
-        retries=False,
-        timeout=30,
-    )
+    address = f"{system.address}/webhooks/shopify/{shop}"
+    response = posted(address, body, lambda: delivery.signed(body, secret, datetime.now(UTC)))
     assert response.status in (200, 401)
     return str(json.loads(body)["id"])
 
 
+def posted(address: str, body: bytes, headers: Headers) -> urllib3.BaseHTTPResponse:
+    """What a delivery is answered in the end: as shop systems do, it is sent again, with headers of
+    that time, while the relay says 503."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        answer = urllib3.request(
+            "POST",
+            address,
+            body=body,
+            headers=urllib3.HTTPHeaderDict(headers()),
+            retries=False,
+            timeout=30,
+        )
+        if answer.status != 503 or time.monotonic() > end:
+            return answer
+        time.sleep(0.2)
+
+
 def asked_until(condition: Callable[[Any], bool], *arguments: str) -> Called:
     """What a command says as soon as its JSON is as wanted: functions take a moment."""
-    end = time.monotonic() + _SECONDS
+    end = time.monotonic() + PATIENCE
     while True:
         called = local(*arguments, "--json")
         if called.code in (0, 3) and condition(called.json):

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 import botocore.endpoint
 import pytest
 from tests.cli.calling import Called, call
-from tests.conftest import LOCAL_PORT
+from tests.conftest import LOCAL_PORT, PATIENCE, watched
 from typer.main import get_command
 
 from prisjakt_relay.cli import app as program
@@ -475,13 +475,14 @@ def test_a_reader_that_goes_away_is_no_error(given: list[str]) -> None:
 
 def test_ctrl_c_while_aws_does_not_answer_ends_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(PATIENCE)
         environment = os.environ | {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_REGION": REGION,
         }
-        with process("shop", "list", env=environment) as running:
+        with watched(process("shop", "list", env=environment)) as running:
             asked, _ = silent.accept()  # it waits for an answer
             with asked:
                 running.send_signal(signal.SIGINT)

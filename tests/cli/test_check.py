@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cli.calling import local
-from tests.conftest import LOCAL_PORT
+from tests.conftest import LOCAL_PORT, PATIENCE, watched
 from tests.operations.patients import put, spoilt, without_sender
 
 from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations import checks, shops, trial
 from prisjakt_relay.operations.finding import Finding
-from prisjakt_relay.operations.shop_page import SECONDS
 from prisjakt_relay.operations.stack import find_local
 
 PROGRAM = "from prisjakt_relay.cli.app import main; main()"
+PATIENT = (  # waits for a page for longer than a test waits for it
+    f"from prisjakt_relay.operations import shop_page; shop_page.SECONDS = 600; {PROGRAM}"
+)
 
 
-def process(*given: str) -> subprocess.Popen[str]:
+def process(*given: str, program: str = PROGRAM) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603  # our own program
-        [sys.executable, "-c", PROGRAM, *given, "--local", "--port", str(LOCAL_PORT)],
+        [sys.executable, "-c", program, *given, "--local", "--port", str(LOCAL_PORT)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -113,16 +113,18 @@ def test_a_wait_ends_after_the_time_given(local_system: LocalSystem) -> None:
 def test_ctrl_c_says_what_becomes_of_the_sample(local_system: LocalSystem) -> None:
     name = put(local_system)
 
-    with without_sender(find_local(LOCAL_PORT)), process("test", name) as running:
+    with (
+        without_sender(find_local(LOCAL_PORT)),
+        watched(process("test", name, "--timeout", "300")) as running,
+    ):
         assert running.stdout is not None
-        said = ""
-        end = time.monotonic() + 60
-        while "webhook" not in said and time.monotonic() < end:
-            if select.select([running.stdout], [], [], 1)[0]:
-                said += running.stdout.readline()
+        said = b""
+        while b"webhook" not in said and (more := os.read(running.stdout.fileno(), 4096)):
+            said += more
         running.send_signal(signal.SIGINT)
-        _, told = running.communicate(timeout=60)
+        _, told = running.communicate()
 
+    assert b"webhook" in said
     assert running.returncode == 130
     assert "may still arrive as a test-purchase" in told
     assert "Traceback" not in told
@@ -271,12 +273,14 @@ def test_another_page_is_looked_at(local_system: LocalSystem) -> None:
 
 def test_ctrl_c_does_not_wait_for_what_does_not_answer(local_system: LocalSystem) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(PATIENCE)
         page = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        with process("doctor", put(local_system), "--json", "--page", page) as running:
+        given = ("doctor", put(local_system), "--json", "--page", page)
+        with watched(process(*given, program=PATIENT)) as running:
             connection, _ = silent.accept()  # it has asked, and waits
             with connection:
                 running.send_signal(signal.SIGINT)
-                out, told = running.communicate(timeout=SECONDS / 2)
+                out, told = running.communicate()
 
     assert (running.returncode, out) == (130, "")
     assert told.strip() == "error: interrupted: run it again to go on"

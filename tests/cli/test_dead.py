@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from tests.cli.calling import local
+from tests.cli.orders import credentials
 from tests.conftest import LOCAL_PORT
-from tests.operations.dying import CREDENTIALS, DyingShop, dying_shop, wait_for
+from tests.operations.dying import DyingShop, dying_shop, wait_for
 
 from prisjakt_relay import ledger
 from prisjakt_relay.cli.dead import ReasonChoice
+from prisjakt_relay.erasure import of_orders, of_shop
 from prisjakt_relay.errors import HeldError
 from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations import dead_orders
@@ -249,7 +251,7 @@ def test_what_is_left_undone_ends_with_exit_code_1_and_the_remedy(make: Make) ->
 
 
 def test_credentials_decide_what_happens_to_an_uncertain_order(make: Make) -> None:
-    shop = make(**CREDENTIALS)
+    shop = make(**credentials())
     shop.send(shop.message("81"))
     wait_for(lambda: len(shop.events()) == 1, "an event")
     there = shop.events()[0].event_time.isoformat()
@@ -363,6 +365,41 @@ def test_a_message_is_deleted_only_with_its_reason_and_the_question_says_so(
     assert local("dead", "list", shop.name, "--json").json == []
 
 
+@pytest.mark.parametrize(
+    ("order_ids", "column"),
+    [(("101",), "101"), (("101", "102", "103", "104"), "101, 102, 103, …"), ((), "whole shop")],
+)
+def test_a_stuck_request_to_erase_is_shown_as_what_it_is_and_is_not_dropped(
+    order_ids: tuple[str, ...], column: str, make: Make
+) -> None:
+    shop = make()
+    now = datetime.now(UTC)
+    wishes = of_orders(order_ids, "woocommerce", shop.name, now)
+    (wish,) = wishes or [of_shop("woocommerce", shop.name, now)]
+    shop.gets_stuck(wish.to_message())
+
+    listed = local("dead", "list", shop.name, width=160)
+    (told,) = local("dead", "list", shop.name, "--json").json
+
+    assert column in listed.out
+    assert shop.name in listed.out
+    assert told["kind"] == "erasure"
+    assert told["order_ids"] == list(order_ids)
+    assert told["whole_shop"] is not bool(order_ids)
+    assert (told["shop"], told["reason"], told["step"]) == (shop.name, "undelivered", "resend")
+    resend = f"prisjakt-relay dead resend {shop.name} --reason undelivered"
+    if order_ids:
+        words = " ".join(local("dead", "show", shop.name, "101").out.split())
+        assert f"Order {column} " in words
+        assert "undelivered: a request to erase" in words
+        assert f"`{resend} --local --port {LOCAL_PORT}` has it carried out" in words
+    dropped = local("dead", "drop", shop.name, "--reason", "undelivered", "--yes", width=160)
+    assert (dropped.code, "leave: to be resent" in dropped.out) == (1, True)
+    assert "left alone: a request to erase is never dropped" in dropped.err
+    assert local(*resend.split()[1:], "--yes").code == 0
+    assert local("dead", "list", shop.name, "--json").json == []
+
+
 def test_what_was_resent_long_ago_is_to_be_resent_again(make: Make) -> None:
     shop = make()
     record = shop.dies(order_id="97")
@@ -379,7 +416,7 @@ def test_every_reason_can_be_chosen() -> None:
 def test_a_used_up_allowance_ends_a_run_with_its_sentence(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = make(**CREDENTIALS)
+    shop = make(**credentials())
     shop.dies(DeathReason.EXPIRED, order_id="91", tried=LONG_AGO, uncertain=True)
 
     def used_up(*_: object) -> bool:

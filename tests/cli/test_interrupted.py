@@ -19,7 +19,7 @@ from prisjakt_relay.cli.app import INTERRUPTED
 from prisjakt_relay.local.system import LocalSystem
 
 QUERY = "DynamoDB_20120810.Query"
-SECONDS = 10  # a third of what an answer may take
+SECONDS = 20  # two thirds of what an answer may take
 
 
 @contextmanager

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import IO
 
 import pytest
 import urllib3
 from tests.cli.calling import call
+from tests.conftest import PATIENCE, ports, watched
 
 from prisjakt_relay.cli.local import _Lines
 from prisjakt_relay.local import deliveries
 from prisjakt_relay.local.system import LocalSystem
 
-PORT = 9_001 + os.getpid() % 3_000 * 3  # below those that the system gives out
-SECONDS = 60
+PORT = ports("command")
 
 MINE = {
     "platform": "woocommerce",
@@ -35,10 +34,9 @@ MINE = {
 }
 
 
-@contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """`local` in a process of its own, as a shell in the background starts it."""
-    with subprocess.Popen(  # noqa: S603  # our own program
+    process = subprocess.Popen(  # noqa: S603  # our own program
         [
             sys.executable,
             "-c",
@@ -51,11 +49,8 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    )
+    return watched(process)
 
 
 def out(process: subprocess.Popen[str]) -> IO[str]:
@@ -66,7 +61,7 @@ def out(process: subprocess.Popen[str]) -> IO[str]:
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Its exit code and what it said on standard error."""
     assert process.stderr is not None
-    code = process.wait(SECONDS)
+    code = process.wait()
     return code, process.stderr.read()
 
 
@@ -93,7 +88,7 @@ def is_free(port: int) -> bool:
 
 
 def until(is_so: Callable[[], bool]) -> bool:
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE
     while not is_so():
         if time.monotonic() > end:
             return False
@@ -103,7 +98,7 @@ def until(is_so: Callable[[], bool]) -> bool:
 
 def test_it_tells_of_every_outcome_and_ends_cleanly() -> None:
     with started("--json") as process:
-        assert out(process).readline() == f"ready http://127.0.0.1:{PORT}\n"
+        assert out(process).readline() == f"ready http://127.0.0.1:{PORT}\n", ended(process)
         assert send("woocommerce", "9.8.1-ping") == 200
         line = json.loads(out(process).readline())
         process.send_signal(signal.SIGINT)

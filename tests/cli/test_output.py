@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -121,3 +122,33 @@ def test_times_may_have_a_zone() -> None:
         datetime(2026, 11, 20, 12, tzinfo=UTC),
     )
     assert since.date() == date(2026, 11, 20)
+
+
+# What would drive a terminal
+
+
+EVIL = "#1\x1b[2J\x1b]0;x\x07\x9b31m\x7f\r\x08"
+
+
+def test_what_drives_a_terminal_is_shown_and_not_done(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of orders and answers of others come from elsewhere."""
+    made = output.table(EVIL, EVIL)
+    output.row(made, EVIL)
+
+    output.show(made, EVIL)
+    output.hint(EVIL)
+
+    said = "".join(capsys.readouterr())
+    assert "␛[2J" in said
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", said)
+
+
+def test_json_holds_no_sign_that_drives_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """And is the same text for whoever reads it."""
+    output.print_json({"name": EVIL})
+    output.print_json_array([{"name": EVIL}])
+
+    said = capsys.readouterr().out
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", said)
+    one, other = said.split("}\n", 1)
+    assert json.loads(one + "}")["name"] == json.loads(other)[0]["name"] == EVIL

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.cli.calling import local
-from tests.cli.orders import CREDENTIALS, model, new_shop
+from tests.cli.orders import credentials, model, new_shop
 from tests.operations.patients import spoilt
 
 from prisjakt_relay.local.prisjakt_model import Fault
@@ -40,7 +40,7 @@ def report(system: LocalSystem, pixel_id: str, reference: str, amount: str, **mo
 @pytest.fixture
 def shop(local_system: LocalSystem) -> str:
     """A shop with three events, of which two are purchases of this month."""
-    name, pixel_id = new_shop(local_system, **CREDENTIALS)
+    name, pixel_id = new_shop(local_system, **credentials())
     report(local_system, pixel_id, "SE-1", "996.50")
     report(local_system, pixel_id, "SE-2", "100", event_time=NOW - timedelta(days=2))
     report(local_system, pixel_id, "T-1", "1", event_name="test-purchase")
@@ -98,7 +98,7 @@ def test_tables_fit_into_80_columns(shop: str, view: str, parts: tuple[str, ...]
     [("events", "event"), ("summary", "purchase"), ("conversions", "conversion")],
 )
 def test_nothing_is_said_to_be_nothing(local_system: LocalSystem, view: str, what: str) -> None:
-    name, _ = new_shop(local_system, **CREDENTIALS)
+    name, _ = new_shop(local_system, **credentials())
 
     called = local("prisjakt", view, name, "--from", "2026-01-01", "--to", "2026-01-01")
 
@@ -147,7 +147,7 @@ def test_the_click_behind_a_click_id_is_shown_signed_or_not(shop: str) -> None:
 
 
 def test_the_pixel_is_switched_off_and_on_when_told_to(local_system: LocalSystem) -> None:
-    name, pixel_id = new_shop(local_system, **CREDENTIALS)
+    name, pixel_id = new_shop(local_system, **credentials())
 
     assert "is enabled" in local("prisjakt", "pixel", name).out
     off = local("prisjakt", "pixel", name, "--disable", "--yes")
@@ -160,7 +160,7 @@ def test_the_pixel_is_switched_off_and_on_when_told_to(local_system: LocalSystem
 
 
 def test_nothing_is_switched_where_nobody_can_be_asked(local_system: LocalSystem) -> None:
-    name, pixel_id = new_shop(local_system, **CREDENTIALS)
+    name, pixel_id = new_shop(local_system, **credentials())
 
     called = local("prisjakt", "pixel", name, "--disable")
 
@@ -173,7 +173,7 @@ def test_nothing_is_switched_where_nobody_can_be_asked(local_system: LocalSystem
 def test_somebody_at_a_terminal_decides_about_the_pixel(
     local_system: LocalSystem, answer: str, code: int
 ) -> None:
-    name, pixel_id = new_shop(local_system, **CREDENTIALS)
+    name, pixel_id = new_shop(local_system, **credentials())
 
     called = local("prisjakt", "pixel", name, "--disable", stdin=f"{answer}\n", asked=True)
 
@@ -182,7 +182,7 @@ def test_somebody_at_a_terminal_decides_about_the_pixel(
 
 
 def test_a_pixel_that_is_already_so_needs_no_asking(local_system: LocalSystem) -> None:
-    name, pixel_id = new_shop(local_system, **CREDENTIALS)
+    name, pixel_id = new_shop(local_system, **credentials())
 
     with spoilt(local_system, pixel_id, kind="status", status=500, operation="update-pixel"):
         called = local("prisjakt", "pixel", name, "--enable")
@@ -194,19 +194,21 @@ def test_a_pixel_that_is_already_so_needs_no_asking(local_system: LocalSystem) -
 def test_the_roles_of_the_credentials_are_shown(
     local_system: LocalSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, _ = new_shop(local_system, **CREDENTIALS)
+    own = credentials()
+    client = own["prisjakt_client_id"]
+    name, _ = new_shop(local_system, **own)
 
     good = local("prisjakt", "client", name)
-    monkeypatch.setattr(model(local_system), "roles", {"orders": {"event_publisher"}})
+    monkeypatch.setattr(model(local_system), "roles", {client: {"event_publisher"}})
     poor = local("prisjakt", "client", name)
     machine = local("prisjakt", "client", name, "--json")
 
     assert good.code == 0
-    assert f"Client orders of {name} has the roles: shop_user" in good.out
+    assert f"Client {client} of {name} has the roles: shop_user" in good.out
     assert poor.code == machine.code == 1
     assert "has the roles: event_publisher" in poor.out
     assert "need the role shop_user: ask Prisjakt for it" in poor.err
-    assert machine.json == {"id": "orders", "roles": ["event_publisher"]}
+    assert machine.json == {"id": client, "roles": ["event_publisher"]}
 
 
 # What goes wrong
@@ -229,8 +231,10 @@ def test_a_shop_without_credentials_is_told_how_to_get_them(
 def test_a_wrong_client_secret_is_said_to_be_wrong(
     local_system: LocalSystem, monkeypatch: pytest.MonkeyPatch, view: tuple[str, ...]
 ) -> None:
-    name, _ = new_shop(local_system, **CREDENTIALS)
-    monkeypatch.setattr(model(local_system), "clients", {"orders": "another"})
+    own = credentials()
+    name, _ = new_shop(local_system, **own)
+    another = {own["prisjakt_client_id"]: "another"}
+    monkeypatch.setattr(model(local_system), "clients", another)
 
     called = local("prisjakt", *view, name)
 
@@ -243,8 +247,10 @@ def test_a_wrong_client_secret_is_said_to_be_wrong(
 def test_a_missing_role_is_named(
     local_system: LocalSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, _ = new_shop(local_system, **CREDENTIALS)
-    monkeypatch.setattr(model(local_system), "roles", {"orders": {"event_publisher"}})
+    own = credentials()
+    name, _ = new_shop(local_system, **own)
+    roles = {own["prisjakt_client_id"]: {"event_publisher"}}
+    monkeypatch.setattr(model(local_system), "roles", roles)
 
     called = local("prisjakt", "events", name)
 
@@ -295,7 +301,7 @@ def test_a_wrong_call_is_one_sentence_and_exit_2(
 def test_a_prisjakt_that_does_not_answer_is_one_sentence_and_exit_3(
     local_system: LocalSystem, fault: Fault, words: str, form: tuple[str, ...]
 ) -> None:
-    name, pixel_id = new_shop(local_system, **CREDENTIALS)
+    name, pixel_id = new_shop(local_system, **credentials())
     model(local_system).faults.append(
         Fault(
             kind=fault.kind,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.cli.calling import Called, local
-from tests.cli.orders import CREDENTIALS, model, new_shop
+from tests.cli.orders import credentials, model, new_shop
 from tests.conftest import LOCAL_PORT
 from tests.operations.shop_orders import (
     HOURS,
@@ -108,8 +108,7 @@ def repeated_until_well(*command: str) -> Called:
 def test_a_delivery_that_was_lost_is_found_and_sent_and_nothing_is_left(
     local_system: LocalSystem, platform: str
 ) -> None:
-    fields = CREDENTIALS | {"prisjakt_client_id": f"reconciled-{platform}"}
-    shop, pixel_id = new_shop(local_system, platform=platform, **fields)
+    shop, pixel_id = new_shop(local_system, platform=platform, **credentials())
     system = system_of(local_system, shop)
     delivered = place(local_system, shop, platform)
     system.deaf = True

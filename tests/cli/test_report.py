@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3
 from tests.cli.calling import local
+from tests.cli.orders import posted
+from tests.conftest import PATIENCE
 
 from prisjakt_relay.local.deliveries import RECORDED_UNTIL, Delivery, load
 from prisjakt_relay.local.system import LocalSystem, sample_shops
 
-SECONDS = 60.0
 SHOP = "reported-shop"
 _ids = count(8_300_000_000_001)
 
@@ -31,10 +31,10 @@ def busy(local_system: LocalSystem) -> str:
     buy(local_system, sample)
     buy(local_system, sample, test=True)
     buy(local_system, sample, note_attributes=[], attributes=[])
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE
     while outcomes() != {"reported": (1, 1)} or not local("report", SHOP, "--json").json["ignored"]:
         if time.monotonic() > end:
-            pytest.fail(f"not reported within {SECONDS:.0f} s: {local('report', SHOP, '--json')}")
+            pytest.fail(f"not reported within {PATIENCE:.0f} s: {local('report', SHOP, '--json')}")
         time.sleep(0.2)
     return SHOP
 
@@ -44,14 +44,8 @@ def buy(system: LocalSystem, sample: Delivery, **changes: Any) -> None:
     order = json.loads(sample.moved(by, None).body) | {"id": next(_ids)} | changes
     body = json.dumps(order).encode()
     secret = sample_shops()["demo-shopify"]["signing_secrets"][0]
-    answer = urllib3.request(
-        "POST",
-        f"{system.address}/webhooks/shopify/{SHOP}",
-        body=body,
-        headers=urllib3.HTTPHeaderDict(sample.signed(body, secret)),
-        retries=False,
-        timeout=30,
-    )
+    address = f"{system.address}/webhooks/shopify/{SHOP}"
+    answer = posted(address, body, lambda: sample.signed(body, secret, datetime.now(UTC)))
     assert answer.status == 200, answer.data
 
 
@@ -68,7 +62,7 @@ def test_json_has_what_the_sender_and_the_receiver_wrote(busy: str) -> None:
     assert (day["purchases"], day["taken_back"]) == (1, 0)
     assert float(day["amount"]) > 0
     assert report["arrival_to_report"]["orders"] == 1
-    assert 0 < report["arrival_to_report"]["longest"] < SECONDS
+    assert 0 < report["arrival_to_report"]["longest"] < PATIENCE
     assert [(e["reason"], e["deliveries"], e["orders"]) for e in report["ignored"]] == [
         ("no_click_id", 1, 1)
     ]

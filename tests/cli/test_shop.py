@@ -26,7 +26,8 @@ from prisjakt_relay.cli.shop_fields import OPTIONS
 from prisjakt_relay.local.deliveries import load
 from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations.shop_documents import fingerprint
-from prisjakt_relay.shop import Shop, from_document
+from prisjakt_relay.platforms import shop_from
+from prisjakt_relay.shop import Shop
 
 PIXEL = "52907745-7672-470e-a803-a2f8feb52944"
 SHOPIFY: dict[str, Any] = {
@@ -266,7 +267,7 @@ def test_a_terminal_asks_until_the_answer_can_be_used(local_system: LocalSystem,
         "prisjakt_client_secret": "hidden secret",
         "mode": "test",
     }
-    assert "platform: is unknown; name one of shopify, woocommerce\n" in added.err
+    assert "platform: is unknown; name one of shopify, woocommerce, custom\n" in added.err
     assert "pixel_id: is not a UUID; paste it from Business Center\n" in added.err
     assert "Its ….myshopify.com domain (Enter: any): " in added.err
     assert "give the one that ends with .myshopify.com, in Settings, Domains\n" in added.err
@@ -406,7 +407,7 @@ def test_unset_goes_back_to_the_default(local_system: LocalSystem, written: str)
 
     assert {"field": "mode", "before": "off", "after": "live"} in told.json["changes"]
     assert document(local_system, written) == {k: SHOPIFY[k] for k in list(SHOPIFY)[:3]}
-    from_document(document(local_system, written))
+    shop_from(document(local_system, written))
 
 
 @pytest.mark.parametrize(

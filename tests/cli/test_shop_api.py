@@ -22,7 +22,7 @@ from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations import platform_access
 from prisjakt_relay.operations import stack as stacks
 from prisjakt_relay.operations.shop_documents import fingerprint
-from prisjakt_relay.operations.stack import find_local
+from prisjakt_relay.operations.stack import clock, find_local
 from prisjakt_relay.platform_api.access import FIELDS
 from prisjakt_relay.reconciler.progress import Progress, ProgressBook
 
@@ -471,7 +471,7 @@ def test_a_shop_that_is_ill_can_still_be_left_alone(
     local_system: LocalSystem, book: ProgressBook
 ) -> None:
     name = put(local_system, curency="shop")
-    book.switch(name, on=True)
+    book.add(name, clock())
 
     off = local("shop", "set", name, "--reconcile", "off")
     on = local("shop", "set", name, "--reconcile", "on")

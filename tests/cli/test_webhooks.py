@@ -17,7 +17,7 @@ from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations import platform_access
 from prisjakt_relay.platform_api.interface import Webhook
 from prisjakt_relay.platform_api.woocommerce import WooCommerceApi
-from prisjakt_relay.shop import from_document
+from prisjakt_relay.platforms import shop_from
 
 TOPICS = {
     "shopify": ["orders/updated", "orders/create", "orders/cancelled"],
@@ -43,7 +43,7 @@ def whole(shop: Served) -> Served:
 def api(shop: Served) -> WooCommerceApi:
     document = {"platform": "woocommerce", "pixel_id": "0" * 8 + "-0000" * 3 + "-" + "0" * 12}
     way = platform_access.check(shop.access, "woocommerce")
-    connected = platform_access.connected(from_document(document | {"signing_secrets": ["s"]}), way)
+    connected = platform_access.connected(shop_from(document | {"signing_secrets": ["s"]}), way)
     assert isinstance(connected, WooCommerceApi)
     return connected
 

@@ -8,13 +8,14 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.conftest import ports
 
 from prisjakt_relay.local.front import Front
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-PORT = 18827
+PORT = ports("front")
 NOBODY = 9  # the discard port, where nothing listens
 
 

@@ -20,7 +20,7 @@ from prisjakt_relay.local.prisjakt_server import PrisjaktServer, create_app, ser
 PIXEL = "5c034de4-8e86-4d16-9fd1-20cfec6c97e4"
 PAIR = {"client-id": "shop", "client-secret": "secret"}
 INTERVAL = {"from": "2026-02-15T00:00:00Z", "to": "2026-04-15T00:00:00Z"}
-SECONDS = 5
+SECONDS = 30
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_a_hang_outlasts_the_client_and_ends_with_the_server(model: PrisjaktMode
     """An hour of it leaves no thread behind; meanwhile others are served."""
     before = set(threading.enumerate())
     server = serve(create_app(model), 0)
-    spoil(server, {"kind": "hang", "seconds": 3600})
+    spoil(server, {"kind": "hang", "seconds": 3600, "external_event_id": "order-1"})
 
     with pytest.raises(requests.ReadTimeout):
         post(server, timeout=0.2)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 from threading import Event, Thread
@@ -22,8 +22,9 @@ from prisjakt_relay.local.system import sample_shops
 from prisjakt_relay.platform_api import PLATFORM_APIS, access
 from prisjakt_relay.platform_api.interface import Moment
 from prisjakt_relay.platform_api.subscriptions import IN_ORDER, examined
+from prisjakt_relay.platforms import shop_from
 from prisjakt_relay.platforms.interface import Document
-from prisjakt_relay.shop import Shop, from_document
+from prisjakt_relay.shop import Shop
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 ADDRESS = "http://127.0.0.1:8787"
@@ -63,7 +64,7 @@ class Relay:
         return Heard(self.status, {})
 
     def add(self, name: str, platform: str, **changes: Any) -> None:
-        self.shops[name] = from_document(sample_shops()[f"demo-{platform}"] | changes)
+        self.shops[name] = shop_from(sample_shops()[f"demo-{platform}"] | changes)
 
 
 @pytest.fixture
@@ -88,6 +89,17 @@ def test_a_system_starts_with_its_webhooks_and_sends_nothing_of_its_own(
     (delivery,) = relay.sent
     assert delivery.address == f"{ADDRESS}/webhooks/{platform}/mine"
     assert relay.heard == [("mine", PLACED[platform], 200)]
+
+
+def test_a_platform_without_an_api_has_no_system(relay: Relay) -> None:
+    relay.add("mine", "shopify")
+    relay.shops["mine"] = replace(relay.shops["mine"], platform="another")
+
+    relay.systems.follow_the_relay()
+
+    assert relay.systems.of("mine") is None
+    assert not relay.systems.put("mine", order_of("shopify"), PLACED["shopify"])
+    assert relay.sent == []
 
 
 @PLATFORMS
@@ -197,20 +209,16 @@ def test_closed_systems_deliver_nothing_later() -> None:
     for name in ("mine", "yours"):
         relay.add(name, "shopify")
     relay.status = 503
-    before = timers()
     relay.systems.put("mine", order_of("shopify"), "orders/create")
-    (waiting,) = timers() - before
+    (waiting,) = relay.systems._timers
 
     relay.systems.close()
     relay.systems.put("yours", order_of("shopify"), "orders/create")
 
     waiting.join(SECONDS)
-    assert timers() <= before
+    assert not waiting.is_alive()
+    assert relay.systems._timers == {waiting}
     assert len(relay.sent) == 2
-
-
-def timers() -> set[Thread]:
-    return {each for each in threading.enumerate() if isinstance(each, threading.Timer)}
 
 
 def test_a_systems_calls_come_one_at_a_time(relay: Relay) -> None:

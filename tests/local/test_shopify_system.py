@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -409,8 +409,8 @@ def test_a_change_is_delivered_to_the_webhooks_of_its_topics_signed(store: Store
 
     assert [each.topic for each in store.sent] == ["orders/create", "orders/updated"]
     for each in store.sent:
-        shopify.PLATFORM.verify(each.headers, each.body, [CLIENT_SECRET])
-        assert shopify.PLATFORM.topic(each.headers) == each.topic
+        shopify.PLATFORM.verify(each.headers, each.body, [CLIENT_SECRET], datetime.now(UTC))
+        assert shopify.PLATFORM.topic(each.headers, {}) == each.topic
         assert shopify.PLATFORM.host(each.headers) == "demo.myshopify.com"
         assert (each.address, each.order_id) == (HOOK, "1")
         assert json.loads(each.body) == clicked(1)

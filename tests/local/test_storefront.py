@@ -32,8 +32,7 @@ from prisjakt_relay.local.storefront_shops import (
     Storefront,
 )
 from prisjakt_relay.local.system import sample_shops
-from prisjakt_relay.platforms import PLATFORMS
-from prisjakt_relay.shop import from_document
+from prisjakt_relay.platforms import PLATFORMS, shop_from
 
 NOW = datetime(2026, 11, 21, 9, 30, 15, 250_000, tzinfo=UTC)
 SIGNED = "239cd31f-9d43-4cb4-b8dc-2057fe18c289_1b05fa7f1c34d125"
@@ -47,7 +46,7 @@ class Relay:
     """Keeps what it is sent and answers with the relay's own decision."""
 
     def __init__(self, shops: dict[str, Any]) -> None:
-        self.shops = {name: from_document(document) for name, document in shops.items()}
+        self.shops = {name: shop_from(document) for name, document in shops.items()}
         self.sent: list[Delivery] = []
         self.decisions: list[Decision] = []
 
@@ -57,7 +56,7 @@ class Relay:
         platform, shop = PLATFORMS[platform_name], self.shops[name]
         headers = headers_of(delivery)
         try:
-            platform.verify(headers, delivery.body, shop.signing_secrets)
+            platform.verify(headers, delivery.body, shop.signing_secrets, NOW)
         except SignatureError:
             return Heard(401, {"title": "Signature not accepted"})
         decision = decide(platform, name, shop, headers, delivery.body, NOW + timedelta(minutes=1))
@@ -365,10 +364,10 @@ def test_the_delivery_is_signed_over_its_own_bytes(demo: Demo, house: House) -> 
     headers = headers_of(delivery)
     secrets = sample_shops()[f"demo-{house.platform}"]["signing_secrets"]
 
-    platform.verify(headers, delivery.body, secrets[-1:])
+    platform.verify(headers, delivery.body, secrets[-1:], NOW)
     with pytest.raises(SignatureError):
-        platform.verify(headers, delivery.body + b" ", secrets)
-    assert platform.topic(headers) == house.placed
+        platform.verify(headers, delivery.body + b" ", secrets, NOW)
+    assert platform.topic(headers, {}) == house.placed
 
 
 @HOUSES
@@ -445,7 +444,7 @@ def test_every_choice_of_amount_fits_the_total(house: House) -> None:
     amounts = {}
     for choice in ("total", "total_excl_tax", "goods", "goods_excl_tax"):
         document = sample_shops()[f"demo-{house.platform}"] | {"amount": choice}
-        shop = from_document(document)
+        shop = shop_from(document)
         decision = assess(PLATFORMS[house.platform], "x", shop, order, NOW)
         assert decision.conversion is not None, decision
         amounts[choice] = decision.conversion.amount
@@ -516,7 +515,7 @@ def test_a_shop_added_later_takes_over_and_orders_keep_their_own(house: House) -
     demo = Demo({"first": document})
     earlier = demo.buy(house, house.products[0].id, payment="later")
 
-    demo.relay.shops = {"second": from_document(document)} | demo.relay.shops
+    demo.relay.shops = {"second": shop_from(document)} | demo.relay.shops
     assert "<code>second</code>" in demo.browser.get(house.root).text
     demo.buy(house, house.products[0].id)
     demo.browser.post(f"/orders/{earlier.rsplit('/', 1)[1]}/pay")

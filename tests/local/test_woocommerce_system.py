@@ -675,7 +675,7 @@ def test_a_delivery_has_the_headers_and_the_body_of_a_real_one() -> None:
     assert delivery.body.endswith(rb'"payment_url":"https:\/\/shop.example\/\u00e5"}')
     assert json.loads(delivery.body) == document
     headers = {name.lower(): value for name, value in delivery.headers.items()}
-    woocommerce.verify(headers, delivery.body, ["whsec"])
+    woocommerce.verify(headers, delivery.body, ["whsec"], datetime.now(UTC))
     assert {
         name: value for name, value in delivery.headers.items() if name[-9:] != "Signature"
     } == {
@@ -728,7 +728,7 @@ def test_the_key_is_the_secret_without_its_entities(secret: str, key: str) -> No
 
     delivery = shop.sent[-1]
     headers = {name.lower(): value for name, value in delivery.headers.items()}
-    woocommerce.verify(headers, delivery.body, [key])
+    woocommerce.verify(headers, delivery.body, [key], datetime.now(UTC))
 
 
 def test_deliveries_of_one_second_have_the_same_id() -> None:

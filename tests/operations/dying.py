@@ -24,7 +24,6 @@ from prisjakt_relay.operations.stack import Stack
 from prisjakt_relay.outcomes import DeathReason
 
 SECONDS = 60.0
-CREDENTIALS = {"prisjakt_client_id": "dead-1", "prisjakt_client_secret": "not-so-secret"}
 REFUSAL = Problem(
     status=400, title="Not valid", detail="See fields", field_errors={"data.amount": "odd"}
 )
@@ -120,10 +119,10 @@ class DyingShop:
 
 
 def dying_shop(system: LocalSystem, stack: Stack, **fields: Any) -> DyingShop:
-    """A new shop; with `CREDENTIALS` it can read back and correct."""
+    """A new shop; with `credentials()` it can read back and correct."""
     name, pixel_id = f"dead-{uuid.uuid4().hex[:8]}", str(uuid.uuid4())
     document = sample_shops()["demo-woocommerce"] | {"pixel_id": pixel_id}
-    for field in CREDENTIALS:
+    for field in ("prisjakt_client_id", "prisjakt_client_secret"):
         document.pop(field, None)
     system.aws.put_shop(name, document | fields)
     return DyingShop(system, stack, name, pixel_id)

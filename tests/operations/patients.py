@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.conftest import PATIENCE
+
 from prisjakt_relay.local.prisjakt_model import Fault
 from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations.stack import Stack
 
-SECRET = "demoSecret1"
-SECONDS = 30.0
+SECRET = "demoSecretOf24BytesInBase64Signs"  # one that every platform takes
 
 
 def put(system: LocalSystem, platform: str = "shopify", **changes: Any) -> str:
@@ -61,7 +62,7 @@ def switch(stack: Stack, *, enabled: bool) -> str:
     )["StackResources"]
     uuid_, client = str(resource["PhysicalResourceId"]), stack.client("lambda")
     client.update_event_source_mapping(UUID=uuid_, Enabled=enabled)
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE
     wanted = "Enabled" if enabled else "Disabled"
     while client.get_event_source_mapping(UUID=uuid_)["State"] != wanted:
         assert time.monotonic() < end

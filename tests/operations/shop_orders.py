@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any, Final
 
-from tests.cli.orders import CREDENTIALS, model, new_shop
+from tests.cli.orders import credentials, model, new_shop
 from tests.platform_api.api_double import ApiDouble
 
 from prisjakt_relay import ledger
@@ -133,7 +133,7 @@ class ShopWithOrders:
 
 def shop_with_orders(system: LocalSystem, stack: Stack, **choices: Any) -> ShopWithOrders:
     """Of its own pixel, and with credentials unless they are None."""
-    given = {**CREDENTIALS, "prisjakt_client_id": f"c-{uuid.uuid4().hex[:8]}", **choices}
+    given = credentials() | choices
     name, pixel_id = new_shop(system, **{k: v for k, v in given.items() if v is not None})
     now = datetime.now(UTC).replace(microsecond=0)
     return ShopWithOrders(system, stack, name, str(given.get("pixel_id", pixel_id)), now)

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 from botocore.exceptions import ClientError
+from tests.conftest import PATIENCE
 
 from prisjakt_relay.local import project
 from prisjakt_relay.local.artifacts import FUNCTIONS
@@ -68,15 +69,20 @@ def deploy(
     made = cloudformation.create_stack(
         StackName=name, TemplateBody=json.dumps(body), Capabilities=["CAPABILITY_NAMED_IAM"]
     )
-    end = time.monotonic() + 30
-    while (now := status(aws, name)) != "CREATE_COMPLETE":
-        assert time.monotonic() < end, now
-        time.sleep(0.05)
+    await_made(aws, name)
     for shop in shops:
         put_secret(aws, f"{name}/shops/{shop}")
     if stays:
         aws.client("iam").create_access_key(UserName=stays)
     return str(made["StackId"])
+
+
+def await_made(aws: EmbeddedAws, name: str) -> None:
+    """Stacks are made after `create_stack` has answered."""
+    end = time.monotonic() + PATIENCE
+    while (now := status(aws, name)) != "CREATE_COMPLETE":
+        assert time.monotonic() < end, now
+        time.sleep(0.05)
 
 
 def let_go(aws: EmbeddedAws, user: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.cli.orders import asked_until, outcomes
 from tests.conftest import NOW
-from tests.operations.dying import wait_for
 from tests.operations.shop_orders import (
     HOURS,
     PagedApi,
@@ -127,21 +127,21 @@ def test_everything_lost_is_queued_and_nothing_is_left_to_go_on_with(
 
 
 def test_what_was_put_on_the_queue_is_reported_and_found_no_more(shop: ShopWithOrders) -> None:
-    """By the sender of the local system."""
-    order = shop.order()
-    api = paged(order)
-    send(shop, read(shop, api))
-
+    """By the sender of the local system. The second order is behind the first on the queue, and
+    behind what else there may be of it."""
+    orders = [shop.order(), shop.order()]
+    for order in orders:
+        send(shop, read(shop, paged(order)))
+    ids = [str(order["id"]) for order in orders]
     model = shop.system.model
     assert model is not None
 
-    def reported() -> list[str | None]:
-        events = [e for e in list(model.events.values()) if e.pixel_id == shop.pixel_id]
-        return [event.external_event_id for event in events]
+    for each in ids:
+        asked_until(lambda told: "reported" in outcomes(told), "order", shop.name, each)
 
-    wait_for(lambda: bool(reported()), "its report")
-    assert not any(each.lost for each in read(shop, api))
-    assert reported() == [str(order["id"])]
+    assert not any(each.lost for each in read(shop, paged(*orders)))
+    events = [event for event in list(model.events.values()) if event.pixel_id == shop.pixel_id]
+    assert sorted(str(event.external_event_id) for event in events) == sorted(ids)
 
 
 def test_a_run_whose_shop_system_fails_is_kept_as_far_as_it_came(
@@ -219,6 +219,9 @@ def test_a_book_in_which_others_write_without_end_gives_up() -> None:
             return False
 
         def update(self, *_: object, **__: object) -> tuple[bool, Mapping[str, Any]]:
+            raise NotImplementedError
+
+        def listed(self, index: str, value: str, received_until: str) -> Iterator[str]:
             raise NotImplementedError
 
     with pytest.raises(StorageError, match="another backfill of this shop is running"):

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.operations.dying import CREDENTIALS, DyingShop, dying_shop, letters, wait_for
+from tests.cli.orders import credentials
+from tests.operations.dying import DyingShop, dying_shop, letters, wait_for
 
 from prisjakt_relay import ledger
+from prisjakt_relay.erasure import of_orders, of_shop
 from prisjakt_relay.errors import HeldError, PrisjaktError, Problem, SetupError, TokenError
 from prisjakt_relay.local.prisjakt_model import Fault
 from prisjakt_relay.local.system import LocalSystem
@@ -216,7 +218,7 @@ def test_expired_and_uncertain_needs_credentials_or_force(make: Make) -> None:
 
 
 def test_an_expired_order_that_prisjakt_does_not_show_is_sent_again(make: Make) -> None:
-    shop = make(**CREDENTIALS)
+    shop = make(**credentials())
     record = shop.dies(DeathReason.EXPIRED, tried=LONG_AGO, uncertain=True)
 
     assert carried_out(Resending(shop.stack), shop) == [(Step.READ_FIRST, Result.SENT)]
@@ -247,7 +249,7 @@ def dies_though_prisjakt_has_it(shop: DyingShop, order_id: str) -> tuple[str, le
 
 def test_an_expired_order_that_prisjakt_shows_is_settled_with_the_newest_facts(make: Make) -> None:
     """It is changed and not sent a second time; later changes of the order are reported too."""
-    shop = make(**CREDENTIALS)
+    shop = make(**credentials())
     event_time, wanted = dies_though_prisjakt_has_it(shop, "7")
 
     assert carried_out(Resending(shop.stack), shop) == [(Step.READ_FIRST, Result.AT_PRISJAKT)]
@@ -264,7 +266,7 @@ def test_an_expired_order_that_prisjakt_shows_is_settled_with_the_newest_facts(m
 def test_an_interrupted_resend_of_what_prisjakt_shows_keeps_the_change(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = make(**CREDENTIALS)
+    shop = make(**credentials())
     _, wanted = dies_though_prisjakt_has_it(shop, "8")
 
     def interrupted(*_: object) -> None:
@@ -291,7 +293,7 @@ def test_an_interrupted_resend_of_what_prisjakt_shows_keeps_the_change(
 def test_a_prisjakt_that_cannot_be_asked_now_ends_a_run_with_a_remedy(
     make: Make, local_system: LocalSystem, fault: Fault, words: str
 ) -> None:
-    shop = make(**CREDENTIALS | {"prisjakt_auth": "headers"})
+    shop = make(**credentials() | {"prisjakt_auth": "headers"})
     records = [shop.dies(DeathReason.EXPIRED, tried=LONG_AGO, uncertain=True) for _ in range(2)]
     assert local_system.model is not None
     fault.pixel_id = shop.pixel_id
@@ -306,7 +308,7 @@ def test_a_prisjakt_that_cannot_be_asked_now_ends_a_run_with_a_remedy(
 def test_a_token_address_that_does_not_answer_is_no_matter_of_permission(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = make(**CREDENTIALS)
+    shop = make(**credentials())
     shop.dies(DeathReason.EXPIRED, tried=LONG_AGO, uncertain=True)
 
     def no_token(*_: object) -> None:
@@ -320,7 +322,7 @@ def test_a_token_address_that_does_not_answer_is_no_matter_of_permission(
 def test_credentials_that_prisjakt_refuses_are_asked_with_once_and_nothing_is_sent(
     make: Make, local_system: LocalSystem
 ) -> None:
-    shop = make(**CREDENTIALS | {"prisjakt_auth": "headers"})
+    shop = make(**credentials() | {"prisjakt_auth": "headers"})
     records = [shop.dies(DeathReason.EXPIRED, tried=LONG_AGO, uncertain=True) for _ in range(3)]
     assert local_system.model is not None
     fault = Fault(
@@ -342,7 +344,7 @@ def test_credentials_that_prisjakt_refuses_are_asked_with_once_and_nothing_is_se
 def test_the_rate_limit_ends_a_run_and_the_next_one_goes_on(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = make(**CREDENTIALS)
+    shop = make(**credentials())
     for _ in range(2):
         shop.dies(DeathReason.EXPIRED, tried=LONG_AGO, uncertain=True)
     turn = datetime.now(UTC) + timedelta(minutes=5)
@@ -469,6 +471,28 @@ def test_what_nobody_can_read_is_deleted_only_by_name(make: Make) -> None:
 
     assert mine() == []
     assert stuck not in letters(shop.stack)
+
+
+def test_a_request_to_erase_is_never_deleted_and_a_resend_carries_it_out(make: Make) -> None:
+    shop = make()
+    now = datetime.now(UTC)
+    (some,) = of_orders(["1", "2"], "woocommerce", shop.name, now)
+    stuck = {shop.gets_stuck(each.to_message()) for each in (some, of_shop("w", shop.name, now))}
+    dropping = Dropping(shop.stack, deletes=OF_MESSAGES)
+
+    plans = [dropping.plan(dead) for dead in found(shop)]
+
+    assert [plan.step for plan in plans] == [Step.NEEDS_RESEND] * 2
+    resend = shop.stack.command("dead", "resend", shop.name, "--reason", "undelivered")
+    assert {resend in plan.remedy for plan in plans} == {True}
+    assert carried_out(dropping, shop) == []
+    assert stuck <= {*letters(shop.stack)}
+    chosen = {"reasons": frozenset({Reason.UNDELIVERED})}
+    assert carried_out(Resending(shop.stack), shop, **chosen) == [(Step.RESEND, Result.SENT)] * 2
+    erased = ledger.key(shop.name, "1", "purchase")
+    wait_for(lambda: shop.stack.ledger.get(erased) is not None, "erased")
+    assert shop.record("1").status is ledger.Status.ERASED
+    assert not stuck & {*letters(shop.stack)}
 
 
 def test_more_messages_than_are_looked_at_are_counted(

@@ -18,6 +18,7 @@ from prisjakt_relay.operations.explanations import (
     REASONS,
     RECONCILED,
     STANDINGS,
+    STUCK_ERASURE,
     Explanation,
     cause,
     said,
@@ -33,6 +34,7 @@ ALL = [
     *RECONCILED.values(),
     *DEATHS.values(),
     *EXPLANATIONS.values(),
+    STUCK_ERASURE,
 ]
 
 

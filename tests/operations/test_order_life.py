@@ -65,7 +65,7 @@ def test_an_id_goes_before_the_same_reference_of_another_order(stack: Stack, sho
     assert found(stack, shop, "3") == "2"
 
 
-@pytest.mark.parametrize("days", [0, 1, 59, 90, 240])
+@pytest.mark.parametrize("days", [0, 1, 59, 90, 240, 448])
 def test_a_reference_is_found_as_long_as_the_ledger_keeps_the_order(
     stack: Stack, shop: str, days: int
 ) -> None:

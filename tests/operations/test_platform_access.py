@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,9 +21,9 @@ from prisjakt_relay.errors import (
 from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations import platform_access, shop_documents, shops
 from prisjakt_relay.operations.stack import Stack
-from prisjakt_relay.platform_api import access
-from prisjakt_relay.platforms import PLATFORMS
-from prisjakt_relay.shop import Shop, from_document
+from prisjakt_relay.platform_api import PLATFORM_APIS, access
+from prisjakt_relay.platforms import shop_from
+from prisjakt_relay.shop import Shop
 
 WOOCOMMERCE = {
     "address": "https://shop.example",
@@ -35,7 +36,7 @@ TOKEN = {"address": "https://a.myshopify.com", "access_token": "shpat_1"}
 
 def shop_of(platform: str, **changes: Any) -> Shop:
     document = {"platform": platform, "pixel_id": str(uuid.uuid4()), "signing_secrets": [SECRET]}
-    return from_document(document | changes)
+    return shop_from(document | changes)
 
 
 # The secret
@@ -245,9 +246,9 @@ def test_another_store_is_known_by_its_domain(
     assert access.other_store(way, shop_of(platform, domain=domain)) == other
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_every_platform_says_where_its_credentials_and_rights_come_from(platform: str) -> None:
-    assert set(platform_access.SOURCES) == set(PLATFORMS)
+@pytest.mark.parametrize("platform", PLATFORM_APIS)
+def test_every_api_says_where_its_credentials_and_rights_come_from(platform: str) -> None:
+    assert set(platform_access.SOURCES) == set(PLATFORM_APIS)
     lacking = platform_access.lacks(shop_of(platform), ["read_orders", "a"])
     assert lacking.startswith("lacks the right a, read_orders: ")
 
@@ -255,7 +256,7 @@ def test_every_platform_says_where_its_credentials_and_rights_come_from(platform
 # The API
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("platform", PLATFORM_APIS)
 def test_the_api_of_a_shop_is_its_own(
     platform: str, stack: Stack, local_system: LocalSystem
 ) -> None:
@@ -279,6 +280,13 @@ def test_a_shop_without_access_is_told(stack: Stack, local_system: LocalSystem) 
 
     assert remedy in str(none.value)
     assert remedy in str(unusable.value)
+
+
+def test_a_shop_system_without_an_api_is_told_before_anything_is_asked(stack: Stack) -> None:
+    shop = replace(shop_of("shopify"), platform="another")
+
+    with pytest.raises(SetupError, match=r"shop mine: another has no API .* answered 200$"):
+        platform_access.api(stack, "mine", shop)
 
 
 def test_a_busy_server_is_waited_for_but_not_too_long(local_system: LocalSystem) -> None:

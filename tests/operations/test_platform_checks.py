@@ -15,7 +15,7 @@ from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations import checks, shop_checks, shop_page, shops, webhooks
 from prisjakt_relay.operations.finding import Finding
 from prisjakt_relay.operations.stack import Stack, clock
-from prisjakt_relay.platforms import PLATFORMS
+from prisjakt_relay.platform_api import PLATFORM_APIS
 from prisjakt_relay.reconciler.progress import Progress, ProgressBook
 
 
@@ -39,7 +39,7 @@ def woocommerce(stack: Stack, local_system: LocalSystem) -> Iterator[Served]:
 # Webhooks
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("platform", PLATFORM_APIS)
 def test_webhooks_that_are_alive_are_right(
     platform: str, stack: Stack, local_system: LocalSystem
 ) -> None:
@@ -165,7 +165,7 @@ def test_reconciling_is_right_while_it_runs(
     progress: dict[str, Any], right: bool | None, found: str, stack: Stack, woocommerce: Served
 ) -> None:
     book = ProgressBook(stack.store)
-    book.switch(woocommerce.name, on=True)
+    book.add(woocommerce.name, clock())
     if progress:
         ran_at = clock() - timedelta(minutes=progress["minutes"])
         problem = progress.get("problem", "")
@@ -173,19 +173,34 @@ def test_reconciling_is_right_while_it_runs(
 
     finding = shop_checks.reconciliation(stack, woocommerce.name)
 
-    book.switch(woocommerce.name, on=False)
+    book.remove(woocommerce.name)
     assert (finding.right, finding.found) == (right, found)
     assert bool(finding.remedy) is not (right is True)
+
+
+def test_reconciling_without_its_alarms_is_told(stack: Stack, woocommerce: Served) -> None:
+    """They cost money, so a stack has them only if it is told to."""
+    book = ProgressBook(stack.store)
+    book.add(woocommerce.name, clock())
+    book.put(woocommerce.name, Progress(ran_at=clock() - timedelta(minutes=20)))
+    silent = replace(stack, parameters={**stack.parameters, "ReconcilerAlarms": "off"})
+
+    finding = shop_checks.reconciliation(silent, woocommerce.name)
+
+    book.remove(woocommerce.name)
+    assert finding.right is None
+    assert finding.found == "on, last run 20 min ago; its alarms are off"
+    assert finding.remedy == "deploy with the parameter ReconcilerAlarms=on"
 
 
 def test_reconciling_without_access_is_wrong(stack: Stack, local_system: LocalSystem) -> None:
     name = put(local_system)
     book = ProgressBook(stack.store)
-    book.switch(name, on=True)
+    book.add(name, clock())
 
     finding = shop_checks.reconciliation(stack, name)
 
-    book.switch(name, on=False)
+    book.remove(name)
     assert finding.right is False
     assert finding.remedy == f"give access with `{stack.command('shop', 'api', 'set', name)}`"
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.cli.orders import CREDENTIALS, model, new_shop
+from tests.cli.orders import credentials, model, new_shop
 from tests.operations.elsewhere import WHERE, commands, stack_elsewhere
 
 from prisjakt_relay.errors import (
@@ -104,7 +104,7 @@ def test_a_shop_without_credentials_is_told_where_they_are(
 def test_either_kind_of_credentials_works(
     local_system: LocalSystem, stack: Stack, auth: str
 ) -> None:
-    shop, pixel_id = new_shop(local_system, prisjakt_auth=auth, **CREDENTIALS)
+    shop, pixel_id = new_shop(local_system, prisjakt_auth=auth, **credentials())
 
     asked = client(stack, shop, shops.shop(stack, shop))
 
@@ -129,6 +129,32 @@ def test_a_tool_keeps_to_the_allowance_that_it_shares_with_the_senders(
     assert raised.value.until > datetime.now(UTC)
 
 
+def test_a_pause_that_a_tool_is_asked_for_is_every_senders(
+    local_system: LocalSystem, stack: Stack
+) -> None:
+    """Whoever of a client hears 429 tells the others."""
+    shop, pixel_id = new_shop(
+        local_system, prisjakt_client_id="a-paused-client", prisjakt_client_secret="s"
+    )
+    asked = client(stack, shop, shops.shop(stack, shop))
+    model(local_system).faults.append(
+        Fault(
+            kind="status",
+            operation="*",
+            pixel_id=pixel_id,
+            status=429,
+            headers={"Retry-After": "900"},
+        )
+    )
+
+    with pytest.raises(RateLimitedError):
+        asked.pixel(pixel_id)
+
+    turn = stack.rate_limit.reserve("a-paused-client", shop, datetime.now(UTC))
+    assert turn is not None
+    assert turn - datetime.now(UTC) > timedelta(minutes=14)
+
+
 def test_a_token_is_no_request_of_the_allowance(local_system: LocalSystem, stack: Stack) -> None:
     shop, pixel_id = new_shop(
         local_system, prisjakt_client_id="a-client-of-one", prisjakt_client_secret="s"
@@ -139,7 +165,7 @@ def test_a_token_is_no_request_of_the_allowance(local_system: LocalSystem, stack
 
 
 def test_a_wrong_secret_reads_well(local_system: LocalSystem, stack: Stack) -> None:
-    shop, pixel_id = new_shop(local_system, **CREDENTIALS)
+    shop, pixel_id = new_shop(local_system, **credentials())
     asked = client(stack, shop, shops.shop(stack, shop))
     model(local_system).faults.append(
         Fault(kind="status", status=401, operation="token", body={"error": "invalid_client"})

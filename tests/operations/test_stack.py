@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import LOCAL_PORT
+from tests.operations.stacks import await_made
 
 from prisjakt_relay.errors import SetupError
 from prisjakt_relay.local.aws import REGION, EmbeddedAws
@@ -33,6 +34,7 @@ def create(aws: EmbeddedAws, name: str, outputs: Mapping[str, Any]) -> None:
     aws.client("cloudformation").create_stack(
         StackName=name, TemplateBody=json.dumps({"Resources": QUEUE, "Outputs": outputs})
     )
+    await_made(aws, name)
 
 
 def test_the_local_stack_has_its_own_address_and_everything_else_of_the_template(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import replace
-from datetime import UTC, datetime
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.conftest import NOW
+from tests.conftest import NOW, PATIENCE
 from tests.operations.answering import Told, answering
 from tests.operations.patients import SECRET, put, spoilt, without_sender
 
@@ -19,11 +20,12 @@ from prisjakt_relay.intake import decide
 from prisjakt_relay.local.system import LocalSystem
 from prisjakt_relay.operations import logs, shops, trial
 from prisjakt_relay.operations.delivery import Refused, send
-from prisjakt_relay.operations.stack import Stack
+from prisjakt_relay.operations.logs import newest
+from prisjakt_relay.operations.stack import Stack, clock
 from prisjakt_relay.operations.trial import Step
-from prisjakt_relay.platforms import PLATFORMS
+from prisjakt_relay.platforms import PLATFORMS, shop_from
 from prisjakt_relay.rate_limit import RateLimit
-from prisjakt_relay.shop import AmountChoice, CurrencyChoice, Mode, ReportWhen, from_document
+from prisjakt_relay.shop import AmountChoice, CurrencyChoice, Mode, ReportWhen
 
 PIXEL = "36746cdf-cf62-4dff-bc5b-fb2df41ecb4d"
 
@@ -46,7 +48,7 @@ def test_a_sample_passes_whatever_the_shop_chose(
 ) -> None:
     choices = itertools.product(ReportWhen, AmountChoice, CurrencyChoice, ([], ["web"], ["pos"]))
     for report_when, amount, currency, excluded in choices:
-        shop = from_document(
+        shop = shop_from(
             {
                 "platform": platform,
                 "pixel_id": PIXEL,
@@ -72,7 +74,7 @@ def test_a_sample_passes_whatever_the_shop_chose(
 
 
 def test_two_samples_are_never_one_order() -> None:
-    shop = from_document({"platform": "shopify", "pixel_id": PIXEL, "signing_secrets": [SECRET]})
+    shop = shop_from({"platform": "shopify", "pixel_id": PIXEL, "signing_secrets": [SECRET]})
 
     first = trial.sample(shop, NOW)
     second = trial.sample(shop, NOW.replace(microsecond=1000))
@@ -228,10 +230,35 @@ def test_a_reference_that_prisjakt_has_already_is_told(
     assert "order_reference" in step.remedy
 
 
+@dataclass
+class UntilTheSenderSpeaks:
+    """Stands in for `time`: it is up once the sender has told of the shop's order, however long
+    that takes it."""
+
+    stack: Stack
+    shop: str
+    told: bool = False
+    end: float = field(default_factory=lambda: time.monotonic() + PATIENCE)
+
+    def monotonic(self) -> float:
+        before, self.told = self.told, self._has_told()
+        assert time.monotonic() < self.end
+        return self.end if before else 0.0
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def _has_told(self) -> bool:
+        since = clock() - timedelta(minutes=10)
+        fields = {"shop": self.shop}
+        return newest(self.stack, fields, since, groups=("SenderLogGroup",)) is not None
+
+
 def test_a_prisjakt_that_does_not_answer_in_time_is_told(
-    stack: Stack, local_system: LocalSystem
+    stack: Stack, local_system: LocalSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = put(local_system)
+    monkeypatch.setattr(trial, "time", UntilTheSenderSpeaks(stack, name))
     pixel_id = shops.shop(stack, name).pixel_id
     with spoilt(local_system, pixel_id, kind="status", status=503, times=1000):
         step = tried(stack, name, timeout=8)["Prisjakt"]
@@ -242,9 +269,10 @@ def test_a_prisjakt_that_does_not_answer_in_time_is_told(
 
 
 def test_the_cause_of_a_wait_is_what_the_sender_says(
-    stack: Stack, local_system: LocalSystem
+    stack: Stack, local_system: LocalSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = put(local_system)
+    monkeypatch.setattr(trial, "time", UntilTheSenderSpeaks(stack, name))
     pixel_id = shops.shop(stack, name).pixel_id
     headers = {"Retry-After": "3000"}
     with spoilt(local_system, pixel_id, kind="status", status=429, headers=headers, times=1000):
@@ -262,6 +290,7 @@ def test_logs_that_cannot_be_read_hide_only_the_cause(
 
     monkeypatch.setattr(logs, "newest", away)
     name = put(local_system)
+    monkeypatch.setattr(trial, "time", UntilTheSenderSpeaks(stack, name))
     pixel_id = shops.shop(stack, name).pixel_id
     headers = {"Retry-After": "3000"}
     with spoilt(local_system, pixel_id, kind="status", status=429, headers=headers, times=1000):
@@ -347,7 +376,7 @@ def test_credentials_that_read_nothing_are_told(stack: Stack, local_system: Loca
 def test_every_answer_that_is_no_success_is_told_with_a_remedy(
     told: Told, found: str, stack: Stack
 ) -> None:
-    shop = from_document({"platform": "shopify", "pixel_id": PIXEL, "signing_secrets": [SECRET]})
+    shop = shop_from({"platform": "shopify", "pixel_id": PIXEL, "signing_secrets": [SECRET]})
 
     with answering({"/webhooks/shopify/a-shop": told}) as address:
         elsewhere = replace(stack, webhook_address=f"{address}/webhooks")
@@ -359,7 +388,7 @@ def test_every_answer_that_is_no_success_is_told_with_a_remedy(
 
 
 def test_an_address_where_nobody_listens_is_told(stack: Stack) -> None:
-    shop = from_document({"platform": "shopify", "pixel_id": PIXEL, "signing_secrets": [SECRET]})
+    shop = shop_from({"platform": "shopify", "pixel_id": PIXEL, "signing_secrets": [SECRET]})
     elsewhere = replace(stack, webhook_address="http://127.0.0.1:9/webhooks")
 
     answer = send(elsewhere, "a-shop", shop, SECRET, {}, b"{}")

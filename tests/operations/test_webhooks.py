@@ -13,7 +13,7 @@ from prisjakt_relay.operations.webhooks import MEANINGS, REMEDIES, WORK, ShopWeb
 from prisjakt_relay.platform_api.access import Access
 from prisjakt_relay.platform_api.interface import Webhook
 from prisjakt_relay.platform_api.subscriptions import IN_ORDER, Finding, State
-from prisjakt_relay.shop import from_document
+from prisjakt_relay.platforms import shop_from
 
 ADDRESS = "https://relay.example/webhooks/shopify/my-shop"
 DOCUMENT = {
@@ -27,7 +27,7 @@ def shop(*hooks: Webhook, sees_all: bool = True) -> ShopWebhooks:
     return ShopWebhooks(
         stack_elsewhere(),
         "my-shop",
-        from_document(DOCUMENT),
+        shop_from(DOCUMENT),
         Access(address="https://a.myshopify.com", access_token="shpat_1"),
         ApiDouble(hooks=list(hooks), sees_all=sees_all),
     )

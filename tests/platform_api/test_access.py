@@ -22,8 +22,9 @@ KEYS = {"consumer_key": "ck_1", "consumer_secret": "cs_1"}
 APP = {"client_id": "app", "client_secret": "hush-hush"}
 
 
-def test_every_platform_has_an_api_and_credentials() -> None:
-    assert set(PLATFORM_APIS) == set(CREDENTIALS) == set(PLATFORMS)
+def test_every_api_is_a_platforms_and_has_credentials() -> None:
+    assert set(PLATFORM_APIS) == set(CREDENTIALS)
+    assert set(PLATFORM_APIS) <= set(PLATFORMS)
 
 
 @pytest.mark.parametrize("credentials", [APP, {"access_token": "shpat_1"}])
@@ -152,6 +153,11 @@ def test_what_is_wrong_is_named_with_its_remedy(
 ) -> None:
     with pytest.raises(ShopDocumentError, match=message):
         from_document({"address": STORE, **changes}, platform)
+
+
+def test_a_platform_without_an_api_has_no_access() -> None:
+    with pytest.raises(ShopDocumentError, match="platform: another has no API of its own"):
+        from_document({"address": STORE, **KEYS}, "another")
 
 
 def test_fields_that_are_unknown_are_told() -> None:

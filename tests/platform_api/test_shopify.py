@@ -30,9 +30,10 @@ from prisjakt_relay.outcomes import Reason
 from prisjakt_relay.platform_api import shopify as client
 from prisjakt_relay.platform_api.interface import Moment, Page, Webhook
 from prisjakt_relay.platform_api.shopify import WEBHOOK_FIELDS
+from prisjakt_relay.platforms import shop_from
 from prisjakt_relay.platforms.interface import Document
 from prisjakt_relay.platforms.shopify import PLATFORM
-from prisjakt_relay.shop import AmountChoice, CurrencyChoice, Shop, from_document
+from prisjakt_relay.shop import AmountChoice, CurrencyChoice, Shop
 
 HOOK = "https://relay.example/webhooks/shopify/shop-1"
 MINUTE = timedelta(minutes=1)
@@ -45,7 +46,7 @@ def store() -> Store:
 
 
 def shop(**choices: object) -> Shop:
-    return from_document(
+    return shop_from(
         {
             "platform": "shopify",
             "pixel_id": "36746cdf-cf62-4dff-bc5b-fb2df41ecb4d",

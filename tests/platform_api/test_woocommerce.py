@@ -30,9 +30,9 @@ from prisjakt_relay.local.woocommerce_system import WooCommerceSystem
 from prisjakt_relay.platform_api.access import Access
 from prisjakt_relay.platform_api.interface import Moment, Page, PlatformApi, Webhook
 from prisjakt_relay.platform_api.woocommerce import ORDER_FIELDS, WooCommerceApi, signature_base
-from prisjakt_relay.platforms import woocommerce
+from prisjakt_relay.platforms import shop_from, woocommerce
 from prisjakt_relay.platforms.interface import Document
-from prisjakt_relay.shop import AmountChoice, Shop, from_document
+from prisjakt_relay.shop import AmountChoice, Shop
 
 ADDRESS = "https://shop.example"
 LOOPBACK = "http://127.0.0.1:8080/shop"
@@ -134,7 +134,7 @@ def parsed(sample: Delivery) -> Document:
 
 
 def shop(**choices: object) -> Shop:
-    return from_document(
+    return shop_from(
         {
             "platform": "woocommerce",
             "pixel_id": "717d5a6d-ccc5-4c29-808c-9eda931d42ca",

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from prisjakt_relay.errors import UnreadableError
-from prisjakt_relay.platforms import shopify
+from prisjakt_relay.platforms import shop_from, shopify
 from prisjakt_relay.platforms.interface import PaymentState
-from prisjakt_relay.shop import Shop, from_document
+from prisjakt_relay.shop import Shop
 
 CLICK = "239cd31f-9d43-4cb4-b8dc-2057fe18c289_1b05fa7f1c34d125"
 
 
 def shop(**choices: object) -> Shop:
-    return from_document(
+    return shop_from(
         {
             "platform": "shopify",
             "pixel_id": "36746cdf-cf62-4dff-bc5b-fb2df41ecb4d",
@@ -470,8 +470,8 @@ def test_the_store_names_itself(header: dict[str, str], host: str | None) -> Non
 def test_the_topics_are_those_that_carry_the_whole_order() -> None:
     for topic in ("orders/create", "orders/paid", "orders/updated", "orders/cancelled"):
         assert topic in shopify.PLATFORM.topics
-    assert shopify.topic({"x-shopify-topic": " Orders/Create "}) == "orders/create"
-    assert shopify.topic({}) not in shopify.PLATFORM.topics
+    assert shopify.topic({"x-shopify-topic": " Orders/Create "}, {}) == "orders/create"
+    assert shopify.topic({}, {}) not in shopify.PLATFORM.topics
     for topic in ("refunds/create", "orders/edited", "orders/delete", "orders/fulfilled"):
         assert topic not in shopify.PLATFORM.topics
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from prisjakt_relay.errors import UnreadableError
-from prisjakt_relay.platforms import woocommerce
+from prisjakt_relay.platforms import shop_from, woocommerce
 from prisjakt_relay.platforms.interface import PaymentState
-from prisjakt_relay.shop import Shop, from_document
+from prisjakt_relay.shop import Shop
 
 CLICK = "239cd31f-9d43-4cb4-b8dc-2057fe18c289_1b05fa7f1c34d125"
 
 
 def shop(**choices: object) -> Shop:
-    return from_document(
+    return shop_from(
         {
             "platform": "woocommerce",
             "pixel_id": "717d5a6d-ccc5-4c29-808c-9eda931d42ca",
@@ -373,8 +373,8 @@ def test_the_topics_are_those_that_carry_the_whole_order() -> None:
 
     for topic in ("order.created", "order.updated", "order.restored"):
         assert topic in topics
-    assert woocommerce.topic({"x-wc-webhook-topic": " Order.Updated "}) == "order.updated"
-    assert woocommerce.topic({}) not in topics
+    assert woocommerce.topic({"x-wc-webhook-topic": " Order.Updated "}, {}) == "order.updated"
+    assert woocommerce.topic({}, {}) not in topics
     for topic in ("order.deleted", "action.woocommerce_order_status_processing", "coupon.created"):
         assert topic not in topics
 

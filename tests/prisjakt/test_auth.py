@@ -20,6 +20,7 @@ from tests.sender.world import Clock
 from prisjakt_relay.errors import Problem, TokenError
 from prisjakt_relay.local.prisjakt_model import Fault
 from prisjakt_relay.local.prisjakt_server import PrisjaktServer, create_app, serve
+from prisjakt_relay.prisjakt import auth
 from prisjakt_relay.prisjakt.auth import TOKEN_URL, Credentials, OAuth, Tokens
 
 ELSEWHERE = "https://auth.pj.test/oauth2/token"
@@ -98,6 +99,23 @@ def test_a_token_is_kept_for_each_client_and_secret(tokens: Tokens, model: Recor
 
     assert first == again
     assert len(set(first)) == len(model.calls) == 3
+
+
+def test_of_many_clients_the_tokens_of_those_that_asked_last_are_kept(
+    tokens: Tokens, model: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Secrets are rotated for years; a process does not keep what they were good for."""
+    monkeypatch.setattr(auth, "CLIENTS", 2)
+    one, two, three = (OAuth(f"client-{number}", "hush") for number in range(3))
+    kept = {each: tokens.get(each) for each in (one, two)}
+    tokens.get(one)
+    tokens.get(three)
+    asked = len(model.calls)
+
+    assert tokens.get(one) == kept[one]
+    assert len(model.calls) == asked
+    assert tokens.get(two) != kept[two]
+    tokens.forget(three, "long gone")  # which is nobody's trouble
 
 
 def test_the_caller_hears_of_the_request_and_only_of_that(tokens: Tokens) -> None:

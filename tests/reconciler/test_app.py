@@ -26,18 +26,18 @@ from tests.sender.world import CREDENTIALS, PIXELS
 
 from prisjakt_relay import aws, ledger
 from prisjakt_relay.conversion import Conversion
-from prisjakt_relay.errors import HeldError, SetupError
+from prisjakt_relay.errors import HeldError, RateLimitedError, SetupError, StorageError
 from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.local.deliveries import RECORDED_UNTIL, load
 from prisjakt_relay.local.exchange import Call
-from prisjakt_relay.local.prisjakt_model import PrisjaktModel
+from prisjakt_relay.local.prisjakt_model import Fault, PrisjaktModel
 from prisjakt_relay.local.prisjakt_server import create_app, serve
 from prisjakt_relay.local.shop_system import ShopSystem
 from prisjakt_relay.local.shopify_system import ShopifySystem
 from prisjakt_relay.local.woocommerce_system import WooCommerceSystem
+from prisjakt_relay.platforms import shop_from
 from prisjakt_relay.reconciler.hourly import NO_TIME
 from prisjakt_relay.reconciler.progress import ProgressBook
-from prisjakt_relay.shop import from_document
 from prisjakt_relay.tables import DynamoStore
 
 MODULE = "prisjakt_relay.reconciler.app"
@@ -233,7 +233,7 @@ def place(
             document = {"platform": platform, "pixel_id": PIXELS[name], "signing_secrets": ["one"]}
             found.write(f"shops/{name}", document | CREDENTIALS)
             found.write(f"platform-api/{name}", {"address": shop.address, **keys})
-            ProgressBook(found.store).switch(name, on=True)
+            ProgressBook(found.store).add(name, now())
             since = timedelta(seconds=(now() - RECORDED_UNTIL) // timedelta(seconds=1))
             shop.system.put(json.loads(load(platform, sample).moved(since, None).body))
         yield found
@@ -350,7 +350,7 @@ def test_progress_outlives_the_process(start: Callable[..., ModuleType], place: 
 def test_a_shop_without_access_to_its_api_is_told_the_remedy(
     start: Callable[..., ModuleType], place: Place, output: io.StringIO
 ) -> None:
-    ProgressBook(place.store).switch("gamma", on=True)
+    ProgressBook(place.store).add("gamma", now())
     place.write("shops/gamma", BARE)
 
     start().handler({}, Context())
@@ -361,10 +361,23 @@ def test_a_shop_without_access_to_its_api_is_told_the_remedy(
     assert len(lines(output, "reconciled")) == 2
 
 
+def test_a_platform_without_an_api_cannot_be_reconciled(
+    start: Callable[..., ModuleType], place: Place, output: io.StringIO
+) -> None:
+    ProgressBook(place.store).add("gamma", now())
+    place.write("shops/gamma", BARE | {"platform": "custom"})
+
+    start().handler({}, Context())
+
+    (line,) = lines(output, "reconcile_failed")
+    assert line["shop"] == "gamma"
+    assert "custom" in line["problem"]
+
+
 def test_access_that_cannot_be_used_names_its_field_and_no_secret(
     start: Callable[..., ModuleType], place: Place, output: io.StringIO
 ) -> None:
-    ProgressBook(place.store).switch("gamma", on=True)
+    ProgressBook(place.store).add("gamma", now())
     place.write("shops/gamma", BARE)
     place.write("platform-api/gamma", {"address": "https://shop.example", **KEYS})
 
@@ -379,7 +392,7 @@ def test_another_stores_orders_are_not_read(
     start: Callable[..., ModuleType], place: Place, output: io.StringIO
 ) -> None:
     """One app may be in several stores, and its secret signs for all of them."""
-    ProgressBook(place.store).switch("gamma", on=True)
+    ProgressBook(place.store).add("gamma", now())
     place.write("shops/gamma", BARE | {"domain": "own.myshopify.com"})
     other = {"address": "https://other.myshopify.com", "access_token": "hush-hush"}
     place.write("platform-api/gamma", other)
@@ -396,7 +409,7 @@ def test_a_run_without_time_begins_nothing(
 ) -> None:
     start().handler({}, Context(milliseconds=50_000))
 
-    assert [line["problem"] for line in lines(output, "reconcile_failed")] == [NO_TIME] * 2
+    assert [line["problem"] for line in lines(output, "reconcile_put_off")] == [NO_TIME] * 2
     assert place.queued() == []
 
 
@@ -474,8 +487,44 @@ def test_prisjakt_is_asked_in_turn(
     assert lines(output, "reconcile_failed") == []
 
 
+LIMITED = Fault(kind="status", operation="get-*", status=429, headers={"Retry-After": "900"})
+
+
+def test_a_pause_that_prisjakt_asks_for_is_every_senders(
+    start: Callable[..., ModuleType], model: PrisjaktModel
+) -> None:
+    """Whoever of a client hears 429 tells the others."""
+    app = start()
+    model.faults.append(LIMITED)
+    client = app.prisjakt_of("alfa", app.shop_of("alfa"), now() + timedelta(hours=1))
+
+    with pytest.raises(RateLimitedError):
+        list(client.events(PIXELS["alfa"], now() - timedelta(hours=1), now()))
+
+    turn = app.rate_limit.reserve(CREDENTIALS["prisjakt_client_id"], "alfa", now())
+    assert turn is not None
+    assert turn - now() > timedelta(minutes=14)
+
+
+def test_a_pause_that_cannot_be_written_is_no_failure(
+    start: Callable[..., ModuleType], model: PrisjaktModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The senders hear it from Prisjakt themselves."""
+    app = start()
+    model.faults.append(LIMITED)
+    client = app.prisjakt_of("alfa", app.shop_of("alfa"), now() + timedelta(hours=1))
+
+    def pause(*_: object) -> None:
+        raise StorageError("UpdateItem: gone")
+
+    monkeypatch.setattr(app.rate_limit, "pause", pause)
+
+    with pytest.raises(RateLimitedError):
+        list(client.events(PIXELS["alfa"], now() - timedelta(hours=1), now()))
+
+
 def test_a_shop_without_credentials_has_no_client(start: Callable[..., ModuleType]) -> None:
-    assert start().prisjakt_of("alfa", from_document(BARE), now()) is None
+    assert start().prisjakt_of("alfa", shop_from(BARE), now()) is None
 
 
 @pytest.mark.parametrize("name", ["TABLE_NAME", "WEBHOOK_ADDRESS", "AWS_REGION"])

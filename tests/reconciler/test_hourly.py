@@ -28,9 +28,10 @@ from prisjakt_relay.reconciler.hourly import (
     LONGEST_GAP,
     MARGIN,
     NO_TIME,
+    OVERDUE,
     OVERLAP,
 )
-from prisjakt_relay.reconciler.progress import Progress
+from prisjakt_relay.reconciler.progress import FIRST_LOOK, Progress
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -97,7 +98,7 @@ def test_what_arrived_is_not_queued_again(world: World) -> None:
     (summary,) = [one for one in told(lines, "reconciled") if one["shop"] == "alfa"]
     assert summary == {
         "shop": "alfa",
-        "since": (UNTIL - LONGEST_GAP).isoformat(),
+        "since": (START - FIRST_LOOK - OVERLAP).isoformat(),
         "until": UNTIL.isoformat(),
         "orders": 2,
         "recovered": 0,
@@ -174,16 +175,25 @@ def test_an_order_that_cannot_be_read_is_told_with_its_field(world: World) -> No
 # How far
 
 
-def test_the_first_run_looks_at_two_days(world: World) -> None:
+@pytest.mark.parametrize("late", [timedelta(0), HOUR])
+def test_the_first_run_looks_at_two_days(world: World, late: timedelta) -> None:
+    """Without a word of a gap, though it comes up to an hour after the shop is put on the list."""
+    world.clock.now += late
+    lines = world.run()
+
+    first = world.apis["alfa"].asked[0]
+    assert first == (START - FIRST_LOOK - OVERLAP, UNTIL + late, Moment.UPDATED)
+    assert told(lines, "reconcile_gap") == []
+
+
+def test_the_first_run_writes_how_far_it_came(world: World) -> None:
     world.run()
 
-    api = world.apis["alfa"]
-    assert api.asked == [(UNTIL - LONGEST_GAP, UNTIL, Moment.UPDATED)]
     assert world.progress() == Progress(
         cursor=UNTIL,
         reach=UNTIL,
-        last_order_at=UNTIL,
-        last_click_at=UNTIL,
+        last_order_at=START,
+        last_click_at=START,
         ran_at=START,
         has_webhooks=True,
     )
@@ -234,6 +244,22 @@ def test_a_longer_gap_is_told_and_what_follows_it_is_looked_at(world: World) -> 
         }
     ]
     assert [each.order_id for each in world.queued] == ["1001"]
+    world.clock.now += HOUR
+    assert told(world.run(), "reconcile_gap") == []
+
+
+def test_a_first_run_that_comes_days_late_tells_what_nobody_has_looked_at(world: World) -> None:
+    """Nothing was read since the shop was put on the list: every run ended before it could."""
+    world.apis["alfa"].before_page = fail_at(1, PlatformBusyError("its server is ill"))
+    world.run()
+    world.clock.now += DAY
+    world.apis["alfa"].before_page = lambda _: None
+
+    lines = world.run()
+
+    (gap,) = told(lines, "reconcile_gap")
+    assert (gap["shop"], gap["since"]) == ("alfa", (START - FIRST_LOOK).isoformat())
+    assert gap["until"] == (world.clock.now - MARGIN - LONGEST_GAP).isoformat()
     world.clock.now += HOUR
     assert told(world.run(), "reconcile_gap") == []
 
@@ -434,7 +460,7 @@ def test_the_shop_that_has_waited_longest_goes_first(world: World) -> None:
     order_of_shops: list[str] = []
     world.sender.documents["gamma"] = world.sender.documents["alfa"]
     world.apis["gamma"] = ApiDouble(hooks=[])
-    world.book.switch("gamma", on=True)
+    world.book.add("gamma", START)
     world.book.put("alfa", Progress(ran_at=START - HOUR))
     world.book.put("beta", Progress(ran_at=START - 2 * HOUR))
     for name, api in world.apis.items():
@@ -462,18 +488,34 @@ def test_a_shop_for_which_no_time_is_left_is_the_next_runs_first(world: World) -
 
     lines = world.run(ENOUGH_TIME.total_seconds() + 600)
 
-    assert told(lines, "reconcile_failed") == [{"shop": "beta", "problem": NO_TIME}]
+    assert told(lines, "reconcile_put_off") == [{"shop": "beta", "problem": NO_TIME}]
     assert world.apis["beta"].asked == []
-    assert world.progress("beta") == Progress()
+    assert world.progress("beta").ran_at is None
 
     world.run(ENOUGH_TIME.total_seconds() + 600)
 
     assert len(world.apis["beta"].asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("ago", "event"),
+    [(None, "put_off"), (OVERDUE, "put_off"), (OVERDUE + SECOND, "failed")],
+)
+def test_many_shops_take_turns_and_only_who_is_overdue_is_a_fault(
+    ago: timedelta | None, event: str, world: World
+) -> None:
+    ran_at = None if ago is None else START - ago
+    world.book.put("alfa", Progress(cursor=UNTIL, ran_at=ran_at))
+    world.only("alfa")
+
+    lines = world.run(ENOUGH_TIME.total_seconds() - 1)
+
+    assert events_of(lines) == [f"reconcile_{event}"]
+
+
 def test_a_list_without_shops_is_a_short_run(world: World) -> None:
     for name in world.book.shops():
-        world.book.switch(name, on=False)
+        world.book.remove(name)
 
     assert world.run() == []
 
@@ -799,14 +841,14 @@ def ages(lines: Iterable[Line]) -> dict[str, float | None]:
     return {line.event: line.age for line in found if line.event.endswith("_silence")}
 
 
-def test_silence_is_counted_from_the_first_run_on(world: World) -> None:
+def test_silence_is_counted_from_when_a_shop_is_put_on_the_list(world: World) -> None:
     world.run()
     world.clock.now += 3 * DAY
     lines = world.run()
 
     assert ages(lines) == {
-        "order_silence": (3 * DAY + MARGIN).total_seconds(),
-        "click_silence": (3 * DAY + MARGIN).total_seconds(),
+        "order_silence": (3 * DAY).total_seconds(),
+        "click_silence": (3 * DAY).total_seconds(),
     }
 
 
@@ -831,7 +873,7 @@ def test_an_order_with_a_click_id_ends_the_silence_of_clicks(
     silence = ages(world.run())
 
     assert silence["order_silence"] == MARGIN.total_seconds()
-    assert silence["click_silence"] == (MARGIN + (0 * DAY if heard else DAY)).total_seconds()
+    assert silence["click_silence"] == (MARGIN if heard else DAY).total_seconds()
 
 
 def test_a_shop_that_is_off_is_not_silent(world: World) -> None:

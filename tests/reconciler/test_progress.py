@@ -12,8 +12,9 @@ from tests.sender.world import START, MemoryStore
 
 from prisjakt_relay.errors import StorageError
 from prisjakt_relay.ledger import CONTENTIONS
-from prisjakt_relay.reconciler.progress import LIST, Progress, ProgressBook
+from prisjakt_relay.reconciler.progress import FIRST_LOOK, Progress, ProgressBook
 
+DAY = timedelta(days=1)
 FULL = Progress(
     cursor=START,
     reach=START + timedelta(minutes=1),
@@ -53,6 +54,12 @@ class Contended(MemoryStore):
         return item
 
 
+def flicker(quiet: MemoryStore) -> None:
+    """Put a shop on the list, or take it off if it is there."""
+    book = ProgressBook(quiet)
+    assert book.add("beta", START) or book.remove("beta")
+
+
 # The list
 
 
@@ -61,30 +68,33 @@ def test_at_first_no_shop_is_on_the_list(book: ProgressBook) -> None:
 
 
 def test_shops_are_put_on_the_list_and_taken_off_it(book: ProgressBook) -> None:
-    assert book.switch("beta", on=True)
-    assert book.switch("alfa", on=True)
+    assert book.add("beta", START)
+    assert book.add("alfa", START)
     assert book.shops() == ("alfa", "beta")
 
-    assert book.switch("beta", on=False)
+    assert book.remove("beta")
     assert book.shops() == ("alfa",)
 
 
 def test_a_shop_that_is_put_on_the_list_again_begins_anew(book: ProgressBook) -> None:
     """While it was off the list nobody was to look: that is no gap, and tells of no silence."""
-    book.switch("alfa", on=True)
+    book.add("alfa", START)
     book.put("alfa", FULL)
 
-    book.switch("alfa", on=False)
+    book.remove("alfa")
     assert book.get("alfa") == FULL
-    book.switch("alfa", on=True)
-    assert book.get("alfa") == Progress()
+    added = START + DAY
+    book.add("alfa", added)
+    assert book.get("alfa") == Progress(
+        cursor=added - FIRST_LOOK, last_order_at=added, last_click_at=added
+    )
 
 
 def test_a_shop_that_is_on_the_list_already_goes_on_where_it_was(book: ProgressBook) -> None:
-    book.switch("alfa", on=True)
+    book.add("alfa", START)
     book.put("alfa", FULL)
 
-    book.switch("alfa", on=True)
+    book.add("alfa", START)
 
     assert book.get("alfa") == FULL
 
@@ -93,43 +103,34 @@ def test_a_shop_that_is_on_the_list_already_goes_on_where_it_was(book: ProgressB
 def test_what_is_so_already_is_not_written(
     on: bool, book: ProgressBook, store: MemoryStore
 ) -> None:
-    book.switch("alfa", on=True)
-    shop = "alfa" if on else "beta"
-    before = store.get(LIST)
+    book.add("alfa", START)
+    before = dict(store.items)
 
-    assert not book.switch(shop, on=on)
-    assert store.get(LIST) == before
+    assert not (book.add("alfa", START + DAY) if on else book.remove("beta"))
+    assert store.items == before
 
 
 def test_to_take_a_shop_off_a_list_that_nobody_has_begun_changes_nothing(
     book: ProgressBook, store: MemoryStore
 ) -> None:
-    assert not book.switch("alfa", on=False)
+    assert not book.remove("alfa")
     assert store.items == {}
 
 
 def test_two_people_who_change_the_list_at_once_both_do() -> None:
-    store = Contended(lambda quiet: ProgressBook(quiet).switch("beta", on=True), times=1)
+    store = Contended(lambda quiet: ProgressBook(quiet).add("beta", START), times=1)
 
-    assert ProgressBook(store).switch("alfa", on=True)
+    assert ProgressBook(store).add("alfa", START)
     assert ProgressBook(store).shops() == ("alfa", "beta")
 
 
 def test_a_list_that_never_comes_to_rest_is_a_storage_error() -> None:
-    def flicker(quiet: MemoryStore) -> None:
-        book = ProgressBook(quiet)
-        book.switch("beta", on="beta" not in book.shops())
-
     with pytest.raises(StorageError, match=r"^reconciled-shops is contended$"):
-        ProgressBook(Contended(flicker, times=CONTENTIONS)).switch("alfa", on=True)
+        ProgressBook(Contended(flicker, times=CONTENTIONS)).add("alfa", START)
 
 
 def test_one_change_fewer_and_it_is_written() -> None:
-    def flicker(quiet: MemoryStore) -> None:
-        book = ProgressBook(quiet)
-        book.switch("beta", on="beta" not in book.shops())
-
-    assert ProgressBook(Contended(flicker, times=CONTENTIONS - 1)).switch("alfa", on=True)
+    assert ProgressBook(Contended(flicker, times=CONTENTIONS - 1)).add("alfa", START)
 
 
 # Progress
@@ -166,9 +167,9 @@ def test_a_run_writes_over_what_another_wrote_meanwhile() -> None:
 
 
 def test_the_list_and_progress_do_not_meet(book: ProgressBook) -> None:
-    book.switch("alfa", on=True)
+    book.add("alfa", START)
     book.put("alfa", FULL)
-    book.switch("beta", on=True)
+    book.add("beta", START)
 
     assert book.shops() == ("alfa", "beta")
     assert book.get("alfa") == FULL
@@ -176,7 +177,7 @@ def test_the_list_and_progress_do_not_meet(book: ProgressBook) -> None:
 
 def test_nothing_of_it_ever_expires(book: ProgressBook, store: MemoryStore) -> None:
     """The table forgets items that have `expires_at`."""
-    book.switch("alfa", on=True)
+    book.add("alfa", START)
     book.put("alfa", FULL)
 
     assert len(store.items) == 2

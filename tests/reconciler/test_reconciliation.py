@@ -19,8 +19,10 @@ from prisjakt_relay.ledger import KEPT, Record, Status, claimed
 from prisjakt_relay.local.deliveries import Delivery, load_all
 from prisjakt_relay.local.system import sample_shops
 from prisjakt_relay.outcomes import DeathReason, Reason
+from prisjakt_relay.platforms import shop_from
 from prisjakt_relay.prisjakt.models import Event, EventData
 from prisjakt_relay.reconciler.reconciliation import (
+    BACKFILLED,
     LOST,
     NO_MESSAGE,
     Disagreement,
@@ -31,13 +33,13 @@ from prisjakt_relay.reconciler.reconciliation import (
     standing,
     verdicts,
 )
-from prisjakt_relay.shop import Shop, from_document
+from prisjakt_relay.shop import Shop
 
 SECOND = timedelta(seconds=1)
 DOCUMENT = {"platform": "shopify", "pixel_id": PIXELS["alfa"], "signing_secrets": ["hush-hush"]}
-WITHOUT_CREDENTIALS = from_document(DOCUMENT)
-CORRECTING = from_document(DOCUMENT | CREDENTIALS)
-UNCORRECTED = from_document(DOCUMENT | CREDENTIALS | {"corrections": False})
+WITHOUT_CREDENTIALS = shop_from(DOCUMENT)
+CORRECTING = shop_from(DOCUMENT | CREDENTIALS)
+UNCORRECTED = shop_from(DOCUMENT | CREDENTIALS | {"corrections": False})
 SHOPS = [WITHOUT_CREDENTIALS, CORRECTING, UNCORRECTED]
 
 
@@ -95,6 +97,18 @@ def dead() -> Record:
     return ledger.dead(record, record.wanted, DeathReason.REJECTED, Problem(status=400), START)
 
 
+def erased() -> Record:
+    record = claim(order())
+    return ledger.erased(
+        record,
+        platform=record.platform,
+        shop=record.shop,
+        order_id=record.order_id,
+        event_name=record.event_name,
+        now=START,
+    )
+
+
 def dropped() -> Record:
     return ledger.dropped(dead(), START)
 
@@ -116,14 +130,26 @@ RECORDS: dict[str, tuple[Callable[[], Record], Conversion]] = {
     "dead": (dead, order()),
     "dropped": (dropped, order()),
 }
-"""Of each status at least one, and the order as the record has it."""
+"""Of each status at least one, and the order as the record has it; but of an erased one, which says
+nothing of the order."""
 
 every_record = pytest.mark.parametrize("name", RECORDS)
 every_shop = pytest.mark.parametrize("shop", SHOPS, ids=["bare", "correcting", "uncorrected"])
 
 
 def test_these_records_are_of_every_status() -> None:
-    assert {make().status for make, _ in RECORDS.values()} == set(Status)
+    assert {make().status for make, _ in RECORDS.values()} == set(Status) - {Status.ERASED}
+
+
+@pytest.mark.parametrize("shop", SHOPS, ids=["bare", "correcting", "uncorrected"])
+@pytest.mark.parametrize("one", [order(), NEWER, NEWER_EUROS, void(), order(0)])
+def test_an_erased_order_is_neither_missed_nor_outdated_whatever_the_shop_says(
+    one: Conversion, shop: Shop
+) -> None:
+    """Or the reconciler would put it on the queue every hour."""
+    assert standing(one, erased(), shop, START) is Standing.ERASED
+    assert Standing.ERASED not in BACKFILLED
+    assert standing(one, erased(), shop, erased().expires_at) is Standing.MISSED
 
 
 @every_shop
@@ -355,11 +381,12 @@ SAMPLES = {
     for each in load_all()
     if each.expected["status"] == 200
     and each.expected["answer"].get("reason") not in FOR_THE_DELIVERY
+    and each.expected["answer"]["outcome"] != "accepted"
 }
 
 
 def shop_of(sample: Delivery) -> Shop:
-    return from_document(sample_shops()[sample.shop])
+    return shop_from(sample_shops()[sample.shop])
 
 
 def verdict(sample: Delivery, records: Any) -> Verdict:

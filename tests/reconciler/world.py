@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from tests.platform_api.api_double import ApiDouble
-from tests.sender.world import CLICK_ID, CREDENTIALS, Clock, Line
+from tests.sender.world import CLICK_ID, CREDENTIALS, START, Clock, Line
 from tests.sender.world import World as SenderWorld
 
 from prisjakt_relay.conversion import Conversion
@@ -60,7 +60,7 @@ class World:
                 Webhook(id=str(number), topic=topic, address=address)
                 for number, topic in enumerate(ApiDouble.topics, 1)
             ]
-            self.book.switch(name, on=True)
+            self.book.add(name, START)
         self.queued: list[Conversion] = []
         self.queue_fails_after: int | None = None
         self.reads: list[list[str]] = []
@@ -106,7 +106,8 @@ class World:
     def only(self, name: str) -> ApiDouble:
         """Take every other shop off the list."""
         for other in self.book.shops():
-            self.book.switch(other, on=other == name)
+            if other != name:
+                self.book.remove(other)
         return self.apis[name]
 
     def _shop(self, name: str) -> Shop:

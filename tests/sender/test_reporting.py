@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -27,14 +28,22 @@ from tests.sender.world import (
 )
 
 from prisjakt_relay.conversion import Conversion
-from prisjakt_relay.errors import Problem, StorageError
+from prisjakt_relay.errors import AwsError, Problem, StorageError
 from prisjakt_relay.ledger import LAST_FIRST_REPORT, LEASE, Facts, Status
 from prisjakt_relay.local import project
 from prisjakt_relay.local.prisjakt_model import Answer, Call, Fault
 from prisjakt_relay.outcomes import DeathReason, Outcome
+from prisjakt_relay.platforms import shop_from
 from prisjakt_relay.queues import LONGEST_STAY, MOST_RECEIVES
 from prisjakt_relay.sender.reporting import BUSY_WAIT, report
-from prisjakt_relay.sender.sending import ENOUGH_TIME, FIRST_WAIT, UNSENT_WAIT
+from prisjakt_relay.sender.sending import (
+    ENOUGH_TIME,
+    FIRST_WAIT,
+    GATHERED,
+    UNSENT_WAIT,
+    gathered,
+)
+from prisjakt_relay.shop import Shop, Shops
 from prisjakt_relay.transport import CONNECT_SECONDS, READ_SECONDS
 
 FOR_EVER = 10**6
@@ -781,6 +790,119 @@ def test_waits_grow_from_the_first_to_an_hour_with_full_jitter(
     assert [line.fields["seconds"] for line in world.lines[:-1]] == world.queue.postponed
 
 
+def shop_with(**fields: Any) -> Shop:
+    return shop_from({"platform": "shopify", "pixel_id": PIXELS["alfa"], **fields})
+
+
+def test_who_waits_long_comes_back_together_with_others_of_the_client(world: World) -> None:
+    """After an outage a backlog shares requests. Another client has moments of its own."""
+    ends: dict[str, set[float]] = {"shop-1": set(), "shop-2": set()}
+    for client, moments in ends.items():
+        credentials = {"prisjakt_client_id": client, "prisjakt_client_secret": "hush"}
+        shop = shop_with(signing_secrets=["s"], **credentials)
+        for late in range(0, 600, 37):
+            world.clock.now = START + timedelta(seconds=late)
+            for seconds in (GATHERED, 1000.5, 3600.0):
+                wait = gathered(seconds, shop, world.ports)
+                assert seconds - GATHERED <= wait <= seconds + GATHERED
+                assert wait <= 3600
+                moments.add(round((world.clock().timestamp() + wait) % GATHERED, 3) % GATHERED)
+
+    assert [len(moments) for moments in ends.values()] == [1, 1]
+    assert ends["shop-1"] != ends["shop-2"]
+
+
+def test_who_cannot_share_a_request_comes_back_by_itself(world: World) -> None:
+    """Without credentials every order is a request of its own: together they would be a rush."""
+    shop = shop_with(signing_secrets=["s"])
+
+    assert gathered(1000.5, shop, world.ports) == 1000.5
+    assert gathered(1000.5, None, world.ports) == 1000.5
+
+
+def test_a_short_wait_is_not_made_longer(world: World) -> None:
+    shop = shop_with(signing_secrets=["s"], **CREDENTIALS)
+
+    assert gathered(GATHERED - 0.1, shop, world.ports) == GATHERED - 0.1
+
+
+def test_a_table_that_goes_away_after_the_report_does_not_outlast_the_function(
+    world: World,
+) -> None:
+    """What was sent and not written down is found at Prisjakt by who comes next."""
+    world.documents["alfa"] |= CREDENTIALS
+    world.add(*(conversion(order_id=str(n)) for n in range(20)))
+    world.outside.trouble = Trouble(StorageError("PutItem: gone"), 21, 40, kinds=("put",))
+
+    world.round(most=20)
+    assert world.outside.calls.count("put") == 22
+
+    world.outside.trouble = None
+    world.run(most=20)
+    assert len(world.model.events) == 20
+    assert {record.status for record in world.store.records()} == {Status.REPORTED}
+
+
+class Documents:
+    """Secrets Manager, which has its troubles with some shops."""
+
+    def __init__(self, world: World, *troubles: tuple[str, StorageError]) -> None:
+        self._world = world
+        self._troubles = dict(troubles)
+        self.reads: list[str] = []
+        shops = Shops(self.read, clock=world.clock, alarm=lambda *_, **__: None)
+        world.ports = replace(world.ports, shops=shops)
+
+    def read(self, name: str, _: datetime) -> str:
+        self.reads.append(name)
+        if name in self._troubles:
+            raise self._troubles[name]
+        return json.dumps(self._world.documents[name])
+
+
+def test_documents_that_cannot_be_read_do_not_outlast_the_function(world: World) -> None:
+    """Each is tried for seconds: a second shop whose document is not answered ends the round."""
+    names = [f"shop-{n // 2}" for n in range(20)]
+    messages = world.add(*(conversion(shop=name, order_id=str(n)) for n, name in enumerate(names)))
+    documents = Documents(world, *((name, StorageError("GetSecretValue")) for name in names))
+
+    assert world.round(most=20) == messages
+    assert documents.reads == ["shop-0", "shop-1"]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        StorageError("GetSecretValue: ReadTimeoutError"),
+        AwsError("GetSecretValue", "DecryptionFailure"),
+        AwsError("GetSecretValue", "AccessDeniedException"),
+    ],
+)
+def test_a_document_that_cannot_be_read_holds_up_its_own_shop_only(
+    trouble: StorageError, world: World
+) -> None:
+    held = world.add(*(conversion(shop="beta", order_id=str(n)) for n in range(5)))
+    world.add(*(conversion(order_id=str(n)) for n in range(10, 15)))
+    documents = Documents(world, ("beta", trouble))
+
+    assert world.round(most=20) == held
+    assert sorted(documents.reads) == ["alfa", "beta"]
+    assert len(world.model.events) == 5
+    causes = {line.fields["cause"] for line in world.lines if "cause" in line.fields}
+    assert causes == {"shop document not available"}
+
+
+def test_documents_that_are_refused_one_by_one_do_not_end_a_round(world: World) -> None:
+    """An answer comes at once, and says nothing of the next shop."""
+    refused = ("beta", "gamma", "delta")
+    held = world.add(*(conversion(shop=name, order_id=name) for name in refused))
+    world.add(conversion(order_id="1"))
+    Documents(world, *((name, AwsError("GetSecretValue", "DecryptionFailure")) for name in refused))
+
+    assert world.round(most=20) == held
+    assert len(world.model.events) == 1
+
+
 def test_the_local_system_shortens_our_own_waits_only(world: World) -> None:
     world.random = 1.0
     world.ports = world.process(scale=0.01)
@@ -1207,6 +1329,50 @@ def test_a_table_that_fails_is_a_cause_in_the_log(world: World) -> None:
     assert world.round() == [message]
     assert about(world)["cause"] == "storage: GetItem: gone"
     assert world.queue.postponed == [30.0]
+
+
+def test_two_failures_of_the_table_in_a_row_end_the_round(world: World) -> None:
+    """Each is tried for seconds: a whole batch of them would outlast the function."""
+    messages = world.add(*(conversion(order_id=str(n)) for n in range(5)))
+    world.outside.trouble = Trouble(StorageError("GetItem: gone"), 1, 99, kinds=("get",))
+
+    assert world.round() == messages
+    assert world.outside.calls.count("get") == 2
+    causes = [line.fields["cause"] for line in world.lines]
+    assert causes == ["storage: GetItem: gone"] * 2 + ["storage does not answer"] * 3
+
+
+def test_messages_that_waited_long_ask_a_table_that_is_away_no_more_often(world: World) -> None:
+    """Of them it is asked whether their shop was erased meanwhile."""
+    world.add(*(conversion(order_id=str(n), shop=f"shop-{n}") for n in range(5)))
+    world.clock.now += timedelta(hours=2)
+    world.outside.trouble = Trouble(StorageError("GetItem: gone"), 1, 99, kinds=("get",))
+
+    world.round()
+
+    assert world.outside.calls.count("get") == 2
+
+
+def test_a_table_that_answers_in_between_does_not_end_the_round(world: World) -> None:
+    world.add(*(conversion(order_id=str(n)) for n in range(5)))
+    world.outside.trouble = Trouble(StorageError("GetItem: gone"), 1, 1, kinds=("get",))
+
+    world.round()
+
+    assert [world.outcomes(str(n)) for n in range(5)] == [["waiting"], *[["reported"]] * 4]
+
+
+@pytest.mark.parametrize(("receives", "seconds"), [(0, 30.0), (1, 60.0), (3, 240.0), (50, 300.0)])
+def test_the_longer_the_table_is_away_the_less_it_is_asked(
+    receives: int, seconds: float, world: World
+) -> None:
+    world.random = 1.0
+    world.outside.trouble = Trouble(StorageError("GetItem: gone"), 1, 99, kinds=("get",))
+    world.add(conversion(), receives=receives)
+
+    world.round()
+
+    assert world.queue.postponed == [seconds]
 
 
 def test_a_success_that_cannot_be_noted_is_still_a_success(world: World) -> None:

@@ -30,6 +30,7 @@ from prisjakt_relay.errors import StorageError, UnknownShopError
 from prisjakt_relay.ledger import LATE, Condition, Ledger, Record, from_item
 from prisjakt_relay.local.exchange import response_of
 from prisjakt_relay.local.prisjakt_model import Answer, Call, Event, PrisjaktModel
+from prisjakt_relay.platforms import EXCLUDED_SOURCES
 from prisjakt_relay.prisjakt.auth import Tokens
 from prisjakt_relay.prisjakt.client import PrisjaktClient
 from prisjakt_relay.queues import ConversionQueue, Message
@@ -160,6 +161,17 @@ class MemoryStore:
             if done:
                 self.items[item_key] = after
             return done, after
+
+    def listed(self, index: str, value: str, received_until: str) -> Iterator[str]:
+        """What is erased under way stays listed for now, as in the table."""
+        with self._outside.call("query"), self._lock:
+            name = {"orders-by-day": "shop_day", "dead-orders": "dead_shop"}[index]
+            found = [
+                key
+                for key, item in self.items.items()
+                if item.get(name) == value and item["received_at"] <= received_until
+            ]
+        yield from found
 
     def records(self) -> list[Record]:
         return [from_item(item) for name, item in self.items.items() if name.startswith("order#")]
@@ -366,6 +378,7 @@ class World:
                 alarm=self._alarm,
                 scale=scale,
                 unknown_reads=timedelta(0),
+                platforms=EXCLUDED_SOURCES,  # the reconciler's worlds read through this, too
             ),
             ledger=Ledger(self.store, late=LATE * scale),
             rate_limit=RateLimit(self.store, self.allowance, scale=scale),

@@ -13,6 +13,7 @@ from prisjakt_relay.conversion import PURCHASE, Conversion
 from prisjakt_relay.ledger import LAST_FIRST_REPORT, Facts, Record, Status, from_item, key
 from prisjakt_relay.local.prisjakt_model import Event
 from prisjakt_relay.outcomes import DeathReason
+from prisjakt_relay.tables import plain_item
 
 YOUNG = timedelta(days=59)  # intake takes no order that is older than 60
 OWN_REFUSALS = 2  # after which the rules let an order die
@@ -35,11 +36,11 @@ def violations(world: World) -> Iterator[str]:
     for shop in world.shops:
         for order in shop.orders:
             item = world.table.items.get(key(shop.name, order.id, PURCHASE))
-            record = from_item(item) if item else None
+            record = from_item(plain_item(item)) if item else None
             at_prisjakt = [e for p in shop.pixel_ids for e in events.pop((p, order.id), [])]
             conversions = queued.pop((shop.name, order.id), [])
             for what in (
-                *_of(shop, order, record, at_prisjakt, conversions),
+                *_of(world, shop, order, record, at_prisjakt, conversions),
                 *_completeness(world, shop, order, conversions),
             ):
                 shown = [(each.amount, each.number_of_items) for each in at_prisjakt]
@@ -52,9 +53,12 @@ def _completeness(
     world: World, shop: Shop, order: Order, conversions: list[Conversion]
 ) -> Iterator[str]:
     """With the reconciler, what an order came to in the end is known, whatever was lost."""
-    if world.reconciling is None or shop.name in world.reconciling.gaps:
+    if world.reconciling is None:
         return
     last = order.steps[-1]
+    gaps = world.reconciling.gaps[shop.name]  # which were told, for somebody to look
+    if any(since <= last.moment <= until for since, until in gaps):
+        return
     young = last.moment - order.steps[0].moment < YOUNG
     if not (order.eligible and last.reportable and young):
         return
@@ -65,6 +69,7 @@ def _completeness(
 
 
 def _of(
+    world: World,
     shop: Shop,
     order: Order,
     record: Record | None,
@@ -92,10 +97,11 @@ def _of(
     elif record.wanted.rank() != newest.rank():
         yield f"the ledger wants {record.wanted}, the newest is {newest}"
     else:
-        yield from _outcome(shop, order, record, events, facts, newest)
+        yield from _outcome(world, shop, order, record, events, facts, newest)
 
 
 def _outcome(
+    world: World,
     shop: Shop,
     order: Order,
     record: Record,
@@ -121,9 +127,7 @@ def _outcome(
             yield "poison has another outcome"
         return
     if record.status in (Status.DEAD, Status.CORRECTION_REFUSED):
-        lasted = record.updated_at - (record.first_try_at or record.updated_at)
-        expired = record.death is DeathReason.EXPIRED and lasted > LAST_FIRST_REPORT
-        if order.refusals < OWN_REFUSALS and not expired:
+        if not _has_cause(world, shop, order, record):
             yield "given up without cause"
         return
     corrects = shop.corrects and not shop.change
@@ -144,3 +148,21 @@ def _outcome(
         yield f"expected {latest if corrects else ever}"
     if record.status not in expected:
         yield f"expected one of {sorted(expected)}"
+
+
+def _has_cause(world: World, shop: Shop, order: Order, record: Record) -> bool:
+    """Twenty-nine days of tries; or refused more than once, while others of the shop got through
+    with the same kind of request."""
+    skew = timedelta(seconds=world.setting.skew)
+    ended = record.dead_since or record.updated_at
+    if record.death is DeathReason.EXPIRED:
+        tried = record.first_try_at
+        begun = tried is not None and tried >= order.steps[0].moment - skew
+        return begun and ended - (tried or ended) > LAST_FIRST_REPORT
+    if record.death not in (DeathReason.REFUSED, None) or order.refusals < OWN_REFUSALS:
+        return False
+    since = record.trying_since or ended
+    correction = record.status is Status.CORRECTION_REFUSED
+    return any(
+        since - skew <= moment <= ended + skew for moment in world.successes[shop.name, correction]
+    )

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 HOST: Final = "https://prisjakt.test"
 LATEST_EFFECT: Final = 240.0  # seconds after the client gave up
+UNTOLD: Final = 60.0  # seconds of pause where nothing says how long
+CONFLICT: Final = 409
+AN_HOUR: Final = 3600.0  # which is the longest pause
 
 _POOL: Final = HTTPConnectionPool("prisjakt.test")
 _REFUSED: Final = MaxRetryError(_POOL, "/", NewConnectionError(HTTPConnection("x"), "refused"))
@@ -78,7 +81,7 @@ class Exchange:
         self.orders = [(self.pixel, each["external_event_id"]) for each in self.events]
         shop = world.shop_of(call, self.pixel)
         self.shop = shop.name
-        self.client = None if shop.change else shop.client
+        self.client = world.client_of(call, shop)
 
     def perform(self) -> Answer:
         world, fibre = self.world, self.world.time.running
@@ -98,6 +101,8 @@ class Exchange:
         finally:
             self._ends()
         world.log("<<< %s %s", answer.status, answer.headers)
+        if self.events and (answer.status < 300 or answer.status == CONFLICT):
+            world.note_success(self.shop, correction=self.call.method == "PATCH")
         return answer
 
     def _begins(self, fibre: Fibre) -> None:
@@ -106,6 +111,7 @@ class Exchange:
             if other is not None:
                 self.world.violated(f"{other.name} and {fibre.name} write {order} at once")
             self.world.writing[order] = fibre
+        self.world.note_tries(self.orders, inserts=self.call.method == "POST")
 
     def _ends(self) -> None:
         for order in self.orders:
@@ -134,7 +140,9 @@ class Exchange:
                 world.note_refusal(self.orders)
                 return _problem(int(status))
         if self._strikes("429"):
-            return Answer(429, _reset(world.time.now, random.randrange(7), random.random()))
+            seconds, headers = _reset(world.time.now, random.randrange(7), random.random())
+            world.note_pause(self.client, seconds)
+            return Answer(429, headers)
         if self._strikes("500"):
             return _problem(random.choice((500, 502, 503, 504, 408)))
         if any(world.is_poison(order) for order in self.orders):
@@ -184,16 +192,17 @@ def _problem(status: int) -> Answer:
     return Answer(status, {"Content-Type": "application/json"}, {"title": f"trouble {status}"})
 
 
-def _reset(now: datetime, how: int, share: float) -> dict[str, str]:
-    """What a 429 says of its end, in every way that was seen or is conceivable."""
+def _reset(now: datetime, how: int, share: float) -> tuple[float, dict[str, str]]:
+    """What a 429 says of its end, in every way that was seen or is conceivable; and the seconds for
+    which nobody should send then."""
     seconds = 1 + share * 3000
     ends = (now + timedelta(seconds=seconds)).timestamp()
     return [
-        {},
-        {"X-RateLimit-Reset": str(int(seconds * 1000))},
-        {"X-RateLimit-Reset": str(int(ends * 1000))},
-        {"X-RateLimit-Reset": str(int(ends))},
-        {"Retry-After": str(int(seconds))},
-        {"X-RateLimit-Reset": "soon", "Retry-After": "-5"},
-        {"X-RateLimit-Reset": str(10**15)},
+        (UNTOLD, {}),
+        (seconds, {"X-RateLimit-Reset": str(int(seconds * 1000))}),
+        (seconds, {"X-RateLimit-Reset": str(int(ends * 1000))}),
+        (seconds, {"X-RateLimit-Reset": str(int(ends))}),
+        (seconds, {"Retry-After": str(int(seconds))}),
+        (UNTOLD, {"X-RateLimit-Reset": "soon", "Retry-After": "-5"}),
+        (AN_HOUR, {"X-RateLimit-Reset": str(10**15)}),
     ][how]

@@ -133,7 +133,10 @@ def shops(random: Random) -> list[Shop]:
             )
             if random.random() < 0.05:
                 order.source = "pos" if shop.platform == "shopify" else "subscription"
-            order.steps = _life(random, shop, order, rush)
+            begin = random.randrange(0, 8 * 3600)
+            if rush is not None:
+                begin = rush + random.randrange(0, 60)
+            order.steps = life(random, shop, order, begin)
             shop.orders.append(order)
         found.append(shop)
     return found
@@ -157,8 +160,8 @@ def _money(random: Random) -> Decimal:
     return Decimal(random.randrange(100, 500_000)) / 100
 
 
-def _life(random: Random, shop: Shop, order: Order, rush: int | None) -> list[Step]:
-    begin = random.randrange(0, 8 * 3600) if rush is None else rush + random.randrange(0, 60)
+def life(random: Random, shop: Shop, order: Order, begin: int) -> list[Step]:
+    """All that happens to an order, from so many seconds after the start on."""
     created = START + timedelta(seconds=begin)
     total, items = _money(random), random.randrange(1, 6)
     paid = random.choice(("pending", "authorized", "paid", "paid"))
@@ -166,11 +169,14 @@ def _life(random: Random, shop: Shop, order: Order, rush: int | None) -> list[St
     moment = created
     steps = [_step(shop, order, state, created, moment, "create")]
     for _ in range(random.choice((0, 0, 1, 1, 2, 3, 4))):
-        if random.random() < 0.02 and not order.browser:  # whose event would be forgotten
+        is_long_ago = random.random() < 0.03 and not order.browser  # whose event would be forgotten
+        if is_long_ago:
             moment += timedelta(days=random.randrange(20, 50))
         elif random.random() < 0.9:
             moment += timedelta(seconds=int(10 ** random.uniform(0, 4.5)))
         change = random.choice(("pay", "pay", "edit", "refund", "all", "cancel", "back", "touch"))
+        if is_long_ago and state.cancelled:
+            change = "back"
         if change == "pay":
             state.paid = "paid"
         elif change == "edit" and not state.refunded and state.net == state.gross:

@@ -11,7 +11,6 @@ from io import TextIOWrapper
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from prisjakt_relay import __version__
@@ -20,7 +19,9 @@ from prisjakt_relay.cli import (
     dead,
     local,
     order,
+    output,
     prisjakt,
+    privacy,
     reconcile,
     report,
     shop,
@@ -59,6 +60,7 @@ for commands in (
     reconcile,
     dead,
     prisjakt,
+    privacy,
     local,
     uninstall,
 ):
@@ -70,6 +72,7 @@ _PANELS = {
     "Understand": ("order", "report"),
     "Repair": ("reconcile", "backfill", "dead"),
     "What Prisjakt holds": ("prisjakt",),
+    "What customers ask for": ("privacy",),
     "On this machine, and the end": ("local", "demo", "uninstall"),
 }
 _panel_of = {name: panel for panel, names in _PANELS.items() for name in names}
@@ -173,6 +176,4 @@ def _without_output(code: int) -> int:
 
 def _tell(text: str) -> None:
     with suppress(OSError):  # nobody listens: the exit code says it
-        Console(stderr=True).print(
-            Text.assemble(("error: ", "red"), text), soft_wrap=True, highlight=False
-        )
+        output.err().print(Text.assemble(("error: ", "red"), text), soft_wrap=True, highlight=False)

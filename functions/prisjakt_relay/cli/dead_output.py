@@ -16,6 +16,7 @@ from rich.text import Text
 
 from prisjakt_relay.cli import output
 from prisjakt_relay.conversion import Conversion
+from prisjakt_relay.erasure import KIND, Erasure
 from prisjakt_relay.errors import RelayError
 from prisjakt_relay.ledger import Record, Status, is_at_prisjakt
 from prisjakt_relay.operations import dead_orders
@@ -38,12 +39,18 @@ from prisjakt_relay.operations.dead_orders import (
     reason_of,
     since,
 )
-from prisjakt_relay.operations.explanations import DEATHS, Explanation, said
+from prisjakt_relay.operations.explanations import (
+    DEATHS,
+    STUCK_ERASURE,
+    Explanation,
+    said,
+)
 from prisjakt_relay.operations.finding import counted, money
 from prisjakt_relay.operations.stack import Stack, clock
 from prisjakt_relay.outcomes import DeathReason
 
 SHOWN: Final = 20  # of a dry run, for people
+_NAMED: Final = 3  # orders of a request to erase, for people
 _AT_ONCE: Final = 500  # rows of a table: it is in memory until it is printed
 
 _LETTERS: Final = {
@@ -71,6 +78,7 @@ _STEPS: Final = {
     Step.DELETE: "delete for good",
     Step.NEEDS_PROOF: "leave: no proof",
     Step.NEEDS_REASON: "leave: reason not named",
+    Step.NEEDS_RESEND: "leave: to be resent",
     Step.NO_SHOP: "leave: no shop",
     Step.UNREADABLE: "leave: unreadable",
 }
@@ -262,8 +270,8 @@ def _resendable(plan: Plan) -> str:
     return _RESENDABLE[plan.step]
 
 
-def _order_of(dead: Dead) -> Record | Conversion | None:
-    return dead.conversion if isinstance(dead, Letter) else dead
+def _order_of(dead: Dead) -> Record | Conversion | Erasure | None:
+    return dead.conversion or dead.erasure if isinstance(dead, Letter) else dead
 
 
 def _shop(dead: Dead) -> str:
@@ -275,8 +283,17 @@ def _order(dead: Dead) -> str:
     order = _order_of(dead)
     if order is None:
         return ""
+    if isinstance(order, Erasure):
+        return _orders(order)
     reference = _reference(order)
     return order.order_id + (f" ({reference})" if reference != order.order_id else "")
+
+
+def _orders(wish: Erasure) -> str:
+    if wish.whole_shop:
+        return "whole shop"
+    named = ", ".join(wish.order_ids[:_NAMED])
+    return f"{named}, …" if len(wish.order_ids) > _NAMED else named
 
 
 def _reference(order: Record | Conversion) -> str:
@@ -308,6 +325,8 @@ def _described(stack: Stack, plan: Plan) -> Iterator[tuple[str, str]]:
 
 def _explained(stack: Stack, dead: Dead) -> Explanation:
     reason, order = reason_of(dead), _order_of(dead)
+    if isinstance(order, Erasure):
+        return STUCK_ERASURE.on(stack, order.shop, "")
     explanation = _LETTERS[reason] if reason in _LETTERS else DEATHS[DeathReason(reason)]
     return explanation.on(stack, order.shop if order else "", order.order_id if order else "")
 
@@ -370,7 +389,14 @@ def _as_json(plan: Plan) -> dict[str, Any]:
     told: dict[str, Any] = {"since": since(dead), "reason": reason_of(dead), "step": plan.step}
     if plan.remedy:
         told["remedy"] = plan.remedy
-    if order is not None:
+    if isinstance(order, Erasure):
+        told |= {
+            "shop": order.shop,
+            "kind": KIND,
+            "order_ids": order.order_ids,
+            "whole_shop": order.whole_shop,
+        }
+    elif order is not None:
         told |= {
             "shop": order.shop,
             "order_id": order.order_id,

@@ -107,7 +107,7 @@ def _not_found(
 
 
 def _show(life: Life, shop: Shop, closing: str, days: int) -> None:
-    references = sorted({record.external_id for record in life.records} - {life.order_id})
+    references = sorted({record.external_id for record in life.records} - {life.order_id, ""})
     known_as = f", reference {' and '.join(references)}" if references else ""
     show(Text(f"Order {life.order_id} of shop {life.shop}{known_as}", "bold"), "")
     if life.entries:
@@ -168,12 +168,17 @@ def _ledger(record: Record) -> Table:
 
 
 def _known(record: Record) -> Iterator[tuple[str, str]]:
+    from prisjakt_relay.ledger import Status
     from prisjakt_relay.operations.order_closing import facts_text
 
     def facts(known: Facts | None) -> str:
         return "" if known is None else facts_text(known, record.currency)
 
     yield "Status", record.status
+    if record.status is Status.ERASED:
+        yield "Erased", _utc(record.updated_at)
+        yield "Forgotten", _utc(record.expires_at)
+        return
     yield "Ordered", _utc(datetime.fromisoformat(record.event_time))
     yield "Reported", facts(record.reported)
     yield "Wanted", "" if record.wanted.says(record.reported) else facts(record.wanted)
@@ -209,6 +214,8 @@ def _show_holding(holding: Holding, shop: Shop) -> None:
         show(Text(f"What Prisjakt holds could not be read: {holding.error}", "yellow"), "")
     elif not shop.has_credentials:
         show("What Prisjakt holds is not known: reading it needs the shop's credentials.", "")
+    elif not holding.asked:
+        show("What Prisjakt holds was not asked for: nothing is left to look for it by.", "")
     elif not holding.events:
         show("At Prisjakt: nothing with this reference around that time.", "")
     for event in holding.events:

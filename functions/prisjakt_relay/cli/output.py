@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import typer
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -22,12 +23,41 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
 from prisjakt_relay.errors import SetupError
 
 _DECIMALS = 2  # of money, or more where there are more
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+_ABOVE: Final = re.compile("[\x7f-\x9f]")  # what JSON leaves as it is
+
+
+class _Quiet(Console):
+    """Shows what drives a terminal instead of doing it: orders' names, and whatever Prisjakt, shop
+    systems and logs say, come from elsewhere."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or not _CONTROL.search(segment.text):
+                yield segment
+            else:
+                yield Segment(_CONTROL.sub(_shown, segment.text), segment.style)
+
+
+def _shown(found: re.Match[str]) -> str:
+    """`␛` for an escape; what has no such picture is a replacement sign."""
+    code = ord(found[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else "\ufffd"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 class _Counted(ProgressColumn):
@@ -42,12 +72,12 @@ class _Counted(ProgressColumn):
 
 def out() -> Console:
     """Standard output, where answers go."""
-    return Console(highlight=False, soft_wrap=False)
+    return _Quiet(highlight=False, soft_wrap=False)
 
 
 def err() -> Console:
     """Standard error, where progress, questions and hints go."""
-    return Console(stderr=True, highlight=False)
+    return _Quiet(stderr=True, highlight=False)
 
 
 def show(*parts: RenderableType) -> None:
@@ -130,7 +160,7 @@ def progress() -> Progress:
 
 def as_json(value: Any) -> str:
     """One JSON document. Money and times are texts: exact, whatever reads them."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    return _ABOVE.sub(_escaped, json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
 def print_json(value: Any) -> None:
@@ -141,9 +171,8 @@ def print_json_array(values: Iterable[Any]) -> None:
     """One JSON array, written as its elements come: memory stays flat."""
     empty = True
     for value in values:
-        sys.stdout.write(
-            ("[" if empty else ",") + "\n" + json.dumps(value, ensure_ascii=False, default=_plain)
-        )
+        text = json.dumps(value, ensure_ascii=False, default=_plain)
+        sys.stdout.write(("[" if empty else ",") + "\n" + _ABOVE.sub(_escaped, text))
         empty = False
     sys.stdout.write("[]\n" if empty else "\n]\n")
 

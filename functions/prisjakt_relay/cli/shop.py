@@ -25,8 +25,9 @@ from prisjakt_relay.errors import SetupError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from prisjakt_relay.operations.shop_documents import Change, Webhooks
+    from prisjakt_relay.operations.shop_documents import Change
     from prisjakt_relay.operations.stack import Stack
+    from prisjakt_relay.platforms.interface import Webhooks
     from prisjakt_relay.reconciler.progress import Progress
     from prisjakt_relay.shop import Shop
 
@@ -80,6 +81,7 @@ def add(
     Example: prisjakt-relay shop add my-shop
     """
     from prisjakt_relay.operations import shop_documents
+    from prisjakt_relay.platforms import PLATFORMS
 
     if name in set(System):
         raise SetupError(f"shop name {name!r}: means a system in `snippet`; choose another name")
@@ -89,12 +91,12 @@ def add(
     wanted = completed(wanted)
     generated = None
     if "signing_secrets" not in wanted:
-        generated = shop_documents.generated_secret()
+        generated = shop_documents.generated_secret(wanted["platform"])
         wanted["signing_secrets"] = [generated]
     shop = shop_documents.check(wanted)
     _warn_of_twins(stack, name, shop)
     shop_documents.add(stack, name, wanted)
-    webhooks = shop_documents.WEBHOOKS[shop.platform]
+    webhooks = PLATFORMS[shop.platform].guide.webhooks
     if as_json:
         output.print_json(
             {
@@ -149,6 +151,7 @@ def show(
     Example: prisjakt-relay shop show my-shop
     """
     from prisjakt_relay.operations import shop_documents, shops
+    from prisjakt_relay.platforms import PLATFORMS
     from prisjakt_relay.reconciler.progress import ProgressBook
 
     document = shops.document(stack, name)
@@ -157,7 +160,7 @@ def show(
     fields = shop_documents.effective(document)
     problem = shop_documents.problem(document)
     platform = str(document.get("platform"))
-    webhooks = shop_documents.WEBHOOKS.get(platform)
+    webhooks = PLATFORMS[platform].guide.webhooks if platform in PLATFORMS else None
     if as_json:
         output.print_json(
             {
@@ -216,6 +219,7 @@ def set_fields(
     Example: prisjakt-relay shop set my-shop --mode live
     """
     from prisjakt_relay.operations import shop_documents, shops
+    from prisjakt_relay.operations.stack import clock
     from prisjakt_relay.reconciler.progress import ProgressBook
 
     wanted = None if reconcile is None else switch("--reconcile", reconcile)
@@ -241,12 +245,15 @@ def set_fields(
             _warn_of_twins(stack, name, shop_documents.check(after))
         shop_documents.write(stack, name, after)
         output.hint(f"Written. {TAKEN_UP}")
-    if switched and ProgressBook(stack.store).switch(name, on=bool(wanted)):
+    book = ProgressBook(stack.store)
+    if switched and (book.add(name, clock()) if wanted else book.remove(name)):
         output.hint(
-            "The reconciler's next run, within an hour, begins with the last 48 hours."
+            "The reconciler's next run, within an hour, begins with the last two days."
             if wanted
             else "From now on nobody looks for orders that never arrive."
         )
+        if wanted and stack.parameters.get("ReconcilerAlarms") == "off":
+            output.hint("Its alarms are off: deploy with the parameter ReconcilerAlarms=on.")
     if as_json:
         told = [_change(change) for change in [*changes, *switched]]
         output.print_json({"shop": name, "changes": told})
@@ -276,13 +283,15 @@ def remove(
             f"Within five minutes, webhooks of {name} are answered 404 and nothing is reported "
             "for it any more. What waits is kept trying for 29 days, in case the shop comes back. "
             "The access to its own API, if there is any, goes for good; before that, "
-            f"`{stack.command('webhooks', 'remove', name)}` can take its webhooks away."
+            f"`{stack.command('webhooks', 'remove', name)}` can take its webhooks away. "
+            "Requests to forget customers or the shop are answered 404, too: "
+            f"`{stack.command('privacy', 'erase', name, '--all')}` does that, before or after."
         )
         if not output.confirmed(f"Remove shop {name} from the stack {stack.name}?", yes=yes):
             output.hint("Nothing was removed.")
             raise typer.Exit(1)
     # What belongs to the shop goes before it: if this is interrupted, the next call finds the rest.
-    ProgressBook(stack.store).switch(name, on=False)
+    ProgressBook(stack.store).remove(name)
     platform_access.remove(stack, name)
     if is_to_go:
         kept_until = shop_documents.remove(stack, name, now=now)
@@ -313,8 +322,8 @@ def add_signing_secret(
         typer.Option(
             "--signing-secret",
             metavar="SECRET",
-            help="The new one; '-' reads a line of standard input; default: asked for "
-            "(Shopify), generated (WooCommerce).",
+            help="The new one; '-' reads a line of standard input; default: asked for where the "
+            "shop system gives it (Shopify), made otherwise.",
         ),
     ] = None,
     as_json: Json = False,
@@ -323,15 +332,17 @@ def add_signing_secret(
 
     Example: prisjakt-relay shop signing-secret add my-shop
     """
-    from prisjakt_relay.operations import shop_documents, shops
+    from prisjakt_relay.operations import platform_access, shop_documents, shops
+    from prisjakt_relay.platforms import PLATFORMS
 
     document = shops.document(stack, name)
     shop = shop_documents.check(document)
+    question = PLATFORMS[shop.platform].guide.secret
     generated = None
-    if secret is None and shop.platform == "woocommerce":
-        generated = secret = shop_documents.generated_secret()
+    if secret is None and question is None:
+        generated = secret = shop_documents.generated_secret(shop.platform)
     elif secret is None:
-        secret = asked_signing_secret()
+        secret = asked_signing_secret(shop.platform, question or "")
     else:
         secret = secret_value("--signing-secret", secret)
     after = shop_documents.with_secret(document, secret)
@@ -355,7 +366,7 @@ def add_signing_secret(
     output.show(f"{name} accepts signing secret {fingerprint} from now on, and the older ones.")
     if generated:
         _print("\nPut it into every webhook in the shop:\n", f"  {generated}\n")
-    if shop.platform == "woocommerce":
+    if question is None and platform_access.has_api(shop.platform):
         renew = stack.command("webhooks", "repair", name, "--renew")
         output.hint(f"With access to its API, this puts it into its webhooks: {renew}")
     for older in shop.signing_secrets:
@@ -416,14 +427,19 @@ def _tell_webhooks(stack: Stack, name: str, platform: str, webhooks: Webhooks) -
 def _tell_set_up(
     stack: Stack, name: str, shop: Shop, webhooks: Webhooks, generated: str | None
 ) -> None:
+    from prisjakt_relay.operations import platform_access
+
     _print(f"{name} is added, in mode {shop.mode}. What is left to do:", "")
     _tell_webhooks(stack, name, shop.platform, webhooks)
     if generated:
         _print("  secret", f"    {generated}")
+    if platform_access.has_api(shop.platform):
+        _print(
+            "Or let the relay make them, through the shop system's own API:",
+            f"    {stack.command('shop', 'api', 'set', name)}",
+            f"    {stack.command('webhooks', 'register', name)}",
+        )
     _print(
-        "Or let the relay make them, through the shop system's own API:",
-        f"    {stack.command('shop', 'api', 'set', name)}",
-        f"    {stack.command('webhooks', 'register', name)}",
         "",
         "The tag for the shop's pages:",
         f"    {stack.command('snippet', name)}",

@@ -100,6 +100,7 @@ def set_access(
     from prisjakt_relay.operations import platform_access, shops
 
     shop = shops.shop(stack, name)
+    platform_access.require_api(name, shop)
     try:
         before = platform_access.document(stack, name) or {}
     except platform_access.UnusableError:
@@ -148,6 +149,7 @@ def show(
     from prisjakt_relay.operations import platform_access, shops
 
     shop = shops.shop(stack, name)
+    platform_access.require_api(name, shop)
     written = platform_access.document(stack, name)
     if written is None:
         platform_access.checked(stack, name, shop, written)
@@ -186,7 +188,7 @@ def remove(stack: Stack, name: ShopName, yes: Yes = False, as_json: Json = False
     if not output.confirmed(question, yes=yes):
         output.hint("Nothing was removed.")
         raise typer.Exit(1)
-    was_on = ProgressBook(stack.store).switch(name, on=False)
+    was_on = ProgressBook(stack.store).remove(name)
     was_there = platform_access.remove(stack, name)
     if as_json:
         output.print_json({"shop": name, "removed": was_there, "reconcile_switched_off": was_on})

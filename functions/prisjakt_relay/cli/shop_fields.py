@@ -6,7 +6,7 @@ import functools
 import getpass
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -37,7 +37,9 @@ class Option:
 
 
 OPTIONS: Final[Mapping[str, Option]] = {
-    "platform": Option("--platform", "NAME", "shopify or woocommerce."),
+    "platform": Option(
+        "--platform", "NAME", "What runs the shop, such as shopify; a wrong one brings the list."
+    ),
     "pixel_id": Option(
         "--pixel-id", "UUID", "From Business Center, Integrations, Conversion Tracking."
     ),
@@ -51,8 +53,8 @@ OPTIONS: Final[Mapping[str, Option]] = {
     "domain": Option(
         "--domain",
         "HOST",
-        "The store's ….myshopify.com domain, or the host of its WordPress address; what others "
-        "send is ignored.",
+        "The host that the shop's own webhooks name: its ….myshopify.com domain, or that of its "
+        "WordPress address; what others send is ignored.",
     ),
     "prisjakt_client_id": Option(
         "--prisjakt-client-id", "ID", "For corrections: from Business Center, Integrations."
@@ -191,45 +193,55 @@ def to_unset(
 class Question:
     """What to ask for a field; without an answer it is `otherwise`, or asked again.
 
-    `read` makes of an answer what the document holds. `platform` is the only one that is asked.
+    `read` makes of an answer what the document holds. One that is `after` another field is asked
+    only where that is given.
     """
 
     field: str
     text: str
     otherwise: str | None = None
     hidden: bool = False
-    platform: str | None = None
+    after: str | None = None
     read: Callable[[str], Any] = str
 
 
-_CLIENT_SECRET: Final = Question("prisjakt_client_secret", "Its secret (not shown)", hidden=True)
-_SIGNING_SECRET: Final = Question(
-    "signing_secrets",
-    "Signing secret, at the end of Settings, Notifications, Webhooks (not shown)",
-    hidden=True,
-    platform="shopify",
-    read=lambda secret: [secret],
-)
-_QUESTIONS: Final = (
-    Question("platform", "What runs the shop, shopify or woocommerce"),
-    Question("pixel_id", "Pixel id, from Business Center, Integrations, Conversion Tracking"),
-    _SIGNING_SECRET,
-    Question("domain", "Its ….myshopify.com domain (Enter: any)", "", platform="shopify"),
-    Question(
-        "domain",
-        "The host of its WordPress address, without https:// (Enter: any)",
-        "",
-        platform="woocommerce",
-    ),
-    Question("prisjakt_client_id", "Prisjakt client id, for corrections (Enter: none)", ""),
-    _CLIENT_SECRET,
-    Question("mode", "Mode, test, live or off (Enter: test)", "test"),
-)
+def _platform() -> Question:
+    from prisjakt_relay.platforms import PLATFORMS
+
+    *others, last = PLATFORMS
+    return Question("platform", f"What runs the shop, {', '.join(others)} or {last}")
+
+
+def _questions(platform: str) -> Iterator[Question]:
+    from prisjakt_relay.platforms import PLATFORMS
+
+    guide = PLATFORMS[platform].guide
+    yield Question("pixel_id", "Pixel id, from Business Center, Integrations, Conversion Tracking")
+    if guide.secret is not None:
+        yield _signing_secret(guide.secret)
+    yield Question("domain", guide.domain, "")
+    yield Question("prisjakt_client_id", "Prisjakt client id, for corrections (Enter: none)", "")
+    yield Question(
+        "prisjakt_client_secret",
+        "Its secret (not shown)",
+        hidden=True,
+        after="prisjakt_client_id",
+    )
+    yield Question("mode", "Mode, test, live or off (Enter: test)", "test")
+
+
+def _signing_secret(text: str) -> Question:
+    return Question("signing_secrets", text, hidden=True, read=lambda secret: [secret])
 
 
 def completed(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document with what it needs: asked for in a terminal, refused elsewhere."""
-    missing = [question for question in _QUESTIONS if _is_needed(question, document)]
+    first = [] if "platform" in document else [_platform()]
+    missing = first or [
+        question
+        for question in _questions(document["platform"])
+        if question.otherwise is None and _is_open(question, document)
+    ]
     if not missing:
         return dict(document)
     if not sys.stdin.isatty():
@@ -238,20 +250,16 @@ def completed(document: Mapping[str, Any]) -> dict[str, Any]:
     from prisjakt_relay.operations import shop_documents
 
     answers = dict(document)
-    for question in _QUESTIONS:
+    for question in first:
+        ask(question, answers, shop_documents.check_so_far)
+    for question in _questions(answers["platform"]):
         if _is_open(question, answers):
             ask(question, answers, shop_documents.check_so_far)
     return answers
 
 
-def _is_needed(question: Question, document: Mapping[str, Any]) -> bool:
-    return question.otherwise is None and _is_open(question, document)
-
-
 def _is_open(question: Question, document: Mapping[str, Any]) -> bool:
-    if question.field in document or question.platform not in (None, document.get("platform")):
-        return False
-    return question is not _CLIENT_SECRET or "prisjakt_client_id" in document
+    return question.field not in document and question.after in (None, *document)
 
 
 def ask(
@@ -294,13 +302,14 @@ def _visible(prompt: str) -> str:
     return line
 
 
-def asked_signing_secret() -> str:
+def asked_signing_secret(platform: str, text: str) -> str:
+    """The answer to the question of a platform whose secret is not ours to make."""
     if not sys.stdin.isatty():
         raise SetupError("signing_secrets: is missing; give it with --signing-secret")
     from prisjakt_relay.operations import shop_documents
 
-    answers: dict[str, Any] = {"platform": "shopify"}
-    ask(_SIGNING_SECRET, answers, shop_documents.check_so_far)
+    answers: dict[str, Any] = {"platform": platform}
+    ask(_signing_secret(text), answers, shop_documents.check_so_far)
     return str(answers["signing_secrets"][0])
 
 

@@ -64,7 +64,7 @@ def snippet(
 
     Example: prisjakt-relay snippet shopify > prisjakt-relay.liquid
     """
-    system = System(shop) if shop in set(System) else _system_of(shop, where)
+    system = _system(shop) or _system_of(shop, where)
     texts = scripts(system)
     tag = _tag(system, consent, src, texts)
     if as_json:
@@ -82,9 +82,13 @@ def _system_of(name: str, where: Where) -> System:
     from prisjakt_relay.operations import shops
 
     try:
-        return System(shops.shop(where.stack(), name).platform)
+        return _system(shops.shop(where.stack(), name).platform) or System.OTHER
     except SetupError as error:
         raise SetupError(f"{name} is none of {', '.join(System)}, and as a shop: {error}") from None
+
+
+def _system(name: str) -> System | None:
+    return System(name) if name in set(System) else None
 
 
 def _where_to_put(system: System) -> str:

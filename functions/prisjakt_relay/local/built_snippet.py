@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Final
 
 from prisjakt_relay.local import project
 
+_PARTS: Final = {"shopify": ("shopify", "capture")}  # its own part listens from the start
+
 
 def parts(platform: str) -> tuple[str, ...]:
-    """In the order in which a page needs them: Shopify's part listens from the start."""
-    return ("shopify", "capture") if platform == "shopify" else ("capture",)
+    """In the order in which a page needs them."""
+    return _PARTS.get(platform, ("capture",))
 
 
 def built(part: str) -> list[Path]:

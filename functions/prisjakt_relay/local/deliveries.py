@@ -39,7 +39,8 @@ class Delivery:
     def moved(self, by: timedelta, secret: str | None) -> Delivery:
         """The same delivery at another time, signed anew where a secret is given."""
         body = _TIME.sub(lambda found: _shifted(found[0], by), self.body)
-        headers = self.headers if secret is None else self.signed(body, secret)
+        now = RECORDED_UNTIL + by
+        headers = self.headers if secret is None else self.signed(body, secret, now)
         expected = dict(self.expected)
         if (conversion := expected["conversion"]) is not None:
             moment = datetime.fromisoformat(conversion["event_time"]) + by
@@ -49,9 +50,9 @@ class Delivery:
             }
         return replace(self, headers=headers, body=body, expected=expected)
 
-    def signed(self, body: bytes, secret: str) -> tuple[tuple[str, str], ...]:
+    def signed(self, body: bytes, secret: str, now: datetime) -> tuple[tuple[str, str], ...]:
         """The delivery's headers with the signature that fits another body."""
-        fresh = PLATFORMS[self.platform].sign(body, secret)
+        fresh = PLATFORMS[self.platform].sign(body, secret, now)
         return tuple((name, fresh.get(name.lower(), value)) for name, value in self.headers)
 
 

@@ -12,7 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from prisjakt_relay.errors import ShopDocumentError
 from prisjakt_relay.local.aws import STACK
-from prisjakt_relay.shop import Shop, from_document, parse
+from prisjakt_relay.platforms import shop_from
+from prisjakt_relay.shop import Shop, parse
 
 _FRESH_SECONDS: Final = 1.0
 _MOST_AT_ONCE: Final = 20  # BatchGetSecretValue takes no more
@@ -61,7 +62,7 @@ class RelayShops:
             }
         for name in order:
             try:
-                yield name, from_document(parse(documents.get(name, "")))
+                yield name, shop_from(parse(documents.get(name, "")))
             except ShopDocumentError:
                 continue
 

@@ -90,7 +90,8 @@ class ShopSystems:
         self._listeners.append(listener)
 
     def of(self, name: str) -> ShopSystem | None:
-        """The system of one of the relay's shops, None if the relay has no such shop."""
+        """The system of one of the relay's shops, None if the relay has no such shop, or it has a
+        system without an API."""
         kept = self._of(name)
         return None if kept is None else kept.system
 
@@ -129,7 +130,7 @@ class ShopSystems:
 
     def _of(self, name: str) -> _Kept | None:
         shop = self._shops().get(name)
-        if shop is None:
+        if shop is None or shop.platform not in _SYSTEMS:
             return None
         with self._making:
             kept = self._kept.get(name)
@@ -157,8 +158,8 @@ class ShopSystems:
         def later(seconds: float, work: Callable[[], None]) -> None:
             self._after(seconds, lock, work)
 
-        make = _shopify if shop.platform == "shopify" else _woocommerce
         address = f"{self._address}{FOLDER}/{name}"
+        make = _SYSTEMS[shop.platform]
         system, credentials = make(name, shop, address, self._clock, self._random, send, later)
         document = {
             "address": address,
@@ -272,6 +273,9 @@ def _woocommerce(
         consumer_secret=secret,
     )
     return system, {"consumer_key": key, "consumer_secret": secret}
+
+
+_SYSTEMS: Final = {"shopify": _shopify, "woocommerce": _woocommerce}  # no other has an API
 
 
 def _new_id() -> str:

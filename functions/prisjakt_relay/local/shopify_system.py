@@ -384,7 +384,7 @@ class ShopifySystem:
             "x-shopify-topic": _topic(subscription),
             "x-shopify-triggered-at": now.isoformat(),
             "x-shopify-webhook-id": self._new_id(),
-            **shopify.sign(body, self._client_secret),
+            **shopify.sign(body, self._client_secret, now),
         }
         delivery = Delivery(
             address=subscription.uri,

@@ -30,9 +30,10 @@ from prisjakt_relay.local.shop_systems import FOLDER, ShopSystems, deliver
 from prisjakt_relay.local.shop_systems_server import create_app as create_shop_systems
 from prisjakt_relay.local.storefront import create_storefront
 from prisjakt_relay.local.storefront_shops import Storefront
+from prisjakt_relay.platforms import shop_from
 from prisjakt_relay.prisjakt.auth import TOKEN_URL
 from prisjakt_relay.reconciler.progress import ProgressBook
-from prisjakt_relay.shop import SHOP_NAME, from_document, unknown_fields
+from prisjakt_relay.shop import SHOP_NAME, unknown_fields
 from prisjakt_relay.tables import DynamoStore
 
 Line = Mapping[str, Any]
@@ -55,7 +56,7 @@ def read_shops(text: str) -> dict[str, dict[str, Any]]:
         if not isinstance(document, dict):
             raise SetupError(f"shop {name}: the document is not an object")
         try:
-            from_document(document)
+            shop_from(document)
         except ShopDocumentError as error:
             raise SetupError(f"shop {name}: {error}") from None
         if unknown := unknown_fields(document):
@@ -104,6 +105,7 @@ class LocalSystem:
                 project.root() / "template.yaml",
                 functions,
                 parameters={
+                    "ReconcilerAlarms": "on",
                     "PrisjaktUrl": prisjakt_url,
                     "PrisjaktTokenUrl": _token_address(prisjakt_url),
                 },
@@ -157,7 +159,7 @@ class LocalSystem:
             clock=lambda: datetime.now(UTC),
             sleep=time.sleep,
         )
-        ProgressBook(store).switch(name, on=True)
+        ProgressBook(store).add(name, datetime.now(UTC))
 
     def reconcile(self) -> None:
         """Run the reconciler now, as its schedule does, and wait until it is done."""
@@ -196,7 +198,7 @@ class LocalSystem:
                     if message in seen:
                         continue
                     seen[message] = event["timestamp"]
-                    if (line := _parsed(message)) is not None:
+                    if (line := parsed_line(message)) is not None:
                         for on_line in listeners:
                             on_line(line)
             since = max(0, *seen.values()) - _OVERLAP_MS if seen else 0
@@ -217,7 +219,8 @@ def _token_address(prisjakt_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{TOKEN_PATH}"
 
 
-def _parsed(message: str) -> Line | None:
+def parsed_line(message: str) -> Line | None:
+    """A line that a function logged, or None for what Lambda itself says."""
     try:
         line = json.loads(message)
     except ValueError:

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from prisjakt_relay import aws, ledger
 from prisjakt_relay.conversion import Conversion
+from prisjakt_relay.erasure import Erasure
 from prisjakt_relay.errors import (
     MessageError,
     PrisjaktError,
@@ -65,6 +66,7 @@ class Letter:
     sent_at: datetime
     receives: int
     conversion: Conversion | None
+    erasure: Erasure | None = None
 
     @property
     def size(self) -> int:
@@ -85,7 +87,7 @@ class Selection:
     until: datetime | None = None
 
     def takes(self, dead: Dead) -> bool:
-        order = dead if isinstance(dead, Record) else dead.conversion
+        order = dead if isinstance(dead, Record) else dead.conversion or dead.erasure
         return (
             (self.shop is None or (order is not None and order.shop == self.shop))
             and (not self.order_ids or not self.order_ids.isdisjoint(ids(dead)))
@@ -105,7 +107,7 @@ class Found(NamedTuple):
 def reason_of(dead: Dead) -> Reason:
     if isinstance(dead, Record):
         return Reason(str(dead.death))
-    return Reason.UNREADABLE if dead.conversion is None else Reason.UNDELIVERED
+    return Reason.UNDELIVERED if dead.conversion or dead.erasure else Reason.UNREADABLE
 
 
 def since(dead: Dead) -> datetime:
@@ -128,6 +130,8 @@ def is_overdue(record: Record, now: datetime) -> bool:
 def ids(dead: Dead) -> frozenset[str]:
     if isinstance(dead, Record):
         return frozenset({dead.order_id, dead.external_id})
+    if dead.erasure is not None:
+        return frozenset(dead.erasure.order_ids)
     one = dead.conversion
     return frozenset() if one is None else frozenset({one.order_id, one.order_reference})
 
@@ -144,9 +148,14 @@ def find(stack: Stack, chosen: Selection) -> Found:
         shops.secret_id(stack, chosen.shop)  # whether it can be a name
     if chosen.reasons and not chosen.reasons & OF_MESSAGES:
         return Found(_merged(stack, chosen, []), 0)
-    letters, more = _peek(stack)
-    mine = sorted(filter(chosen.takes, letters), key=since, reverse=True)
+    mine, more = letters(stack, chosen)
     return Found(_merged(stack, chosen, mine), more)
+
+
+def letters(stack: Stack, chosen: Selection) -> tuple[list[Letter], int]:
+    """The messages that are chosen, newest first, and about how many were not looked at."""
+    found, more = _peek(stack)
+    return sorted(filter(chosen.takes, found), key=since, reverse=True), more
 
 
 def _merged(stack: Stack, chosen: Selection, letters: Sequence[Letter]) -> Iterator[Dead]:
@@ -308,9 +317,12 @@ def _receive(stack: Stack, seconds: int) -> list[Letter]:
 
 
 def _letter(message: Mapping[str, Any]) -> Letter:
-    conversion = None
+    conversion, erasure = None, None
     with suppress(MessageError):
         conversion = Conversion.from_message(message["Body"])
+    if conversion is None:
+        with suppress(MessageError):
+            erasure = Erasure.from_message(message["Body"])
     attributes = message["Attributes"]
     return Letter(
         id=message["MessageId"],
@@ -319,6 +331,7 @@ def _letter(message: Mapping[str, Any]) -> Letter:
         sent_at=datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC),
         receives=int(attributes["ApproximateReceiveCount"]),
         conversion=conversion,
+        erasure=erasure,
     )
 
 
@@ -361,11 +374,14 @@ class Step(StrEnum):
     DELETE = "delete"
     NEEDS_PROOF = "needs_proof"
     NEEDS_REASON = "needs_reason"
+    NEEDS_RESEND = "needs_resend"
     NO_SHOP = "no_shop"
     UNREADABLE = "unreadable"
 
 
-LEFT: Final = frozenset({Step.NEEDS_PROOF, Step.NEEDS_REASON, Step.NO_SHOP, Step.UNREADABLE})
+LEFT: Final = frozenset(
+    {Step.NEEDS_PROOF, Step.NEEDS_REASON, Step.NEEDS_RESEND, Step.NO_SHOP, Step.UNREADABLE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +420,11 @@ def _proof(stack: Stack, shop: str) -> str:
     )
 
 
+def _resend_erasure(stack: Stack, wish: Erasure) -> str:
+    resend = stack.command("dead", "resend", wish.shop, "--reason", Reason.UNDELIVERED)
+    return f"a request to erase is never dropped: `{resend}` has it carried out"
+
+
 class Result(StrEnum):
     """What came of it."""
 
@@ -430,6 +451,8 @@ class Resending:
         self._refusals: dict[tuple[str, str], SetupError] = {}
 
     def plan(self, dead: Dead) -> Plan:
+        if isinstance(dead, Letter) and dead.erasure is not None:
+            return Plan(dead, Step.RESEND)  # a shop that was removed may have orders to erase
         order = dead if isinstance(dead, Record) else dead.conversion
         if order is None:
             drop = self._stack.command("dead", "drop", "--reason", Reason.UNREADABLE)
@@ -468,8 +491,9 @@ class Resending:
         return result, ""
 
     def _resend_letter(self, letter: Letter) -> tuple[Result, str]:
-        if letter.conversion is not None:  # as planned
-            _send(self._stack, letter.body, letter.conversion.shop)
+        order = letter.conversion or letter.erasure
+        if order is not None:  # as planned
+            _send(self._stack, letter.body, order.shop)
         _delete(self._stack, letter)
         return Result.SENT, ""
 
@@ -506,7 +530,8 @@ class Resending:
 
 class Dropping:
     """Gives dead orders up. What is known of them stays in the ledger; a message is gone, and its
-    order may never have come as far as the ledger."""
+    order may never have come as far as the ledger. What somebody asked to be erased is not given
+    up."""
 
     def __init__(self, stack: Stack, *, deletes: Collection[Reason]) -> None:
         """`deletes`: why messages got stuck that may be deleted."""
@@ -516,6 +541,8 @@ class Dropping:
     def plan(self, dead: Dead) -> Plan:
         if isinstance(dead, Record):
             return Plan(dead, Step.DROP)
+        if dead.erasure is not None:
+            return Plan(dead, Step.NEEDS_RESEND, _resend_erasure(self._stack, dead.erasure))
         reason = reason_of(dead)
         if reason in self._deletes:
             return Plan(dead, Step.DELETE)

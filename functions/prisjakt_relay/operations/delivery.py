@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from prisjakt_relay.errors import SignatureError, UnavailableError, UnknownShopError
-from prisjakt_relay.operations.stack import Stack
+from prisjakt_relay.operations.stack import Stack, clock
 from prisjakt_relay.operations.web import Reply, Silence, ask
 from prisjakt_relay.platforms import PLATFORMS
 from prisjakt_relay.shop import Shop
@@ -41,7 +41,7 @@ def send(
     stack: Stack, name: str, shop: Shop, secret: str, headers: Mapping[str, str], body: bytes
 ) -> Taken | Refused:
     """Sign the body with this secret and send it. Header names are in lower case."""
-    signature = PLATFORMS[shop.platform].sign(body, secret)
+    signature = PLATFORMS[shop.platform].sign(body, secret, clock())
     reply = ask(
         "POST",
         stack.webhook(shop.platform, name),

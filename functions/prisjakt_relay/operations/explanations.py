@@ -41,7 +41,7 @@ class Explanation(NamedTuple):
 
 
 REASONS: Final[Mapping[Reason, Explanation]] = {
-    Reason.PING: Explanation("WooCommerce asked whether the address exists"),
+    Reason.PING: Explanation("the shop system asked whether the address works"),
     Reason.OFF: Explanation(
         "the shop's mode is off",
         "switch it on with `prisjakt-relay shop set SHOP --mode live`, or `--mode test`",
@@ -54,7 +54,7 @@ REASONS: Final[Mapping[Reason, Explanation]] = {
         "look at the field that is named; for `code`, let somebody who may read orders make the "
         "webhook, with API version v3",
     ),
-    Reason.TEST_DELIVERY: Explanation("Shopify's test notification: it works"),
+    Reason.TEST_DELIVERY: Explanation("the shop system's test notification: it works"),
     Reason.SOURCE: Explanation(
         "a renewal, a till, or another store",
         "if it should be reported, change excluded_sources, or domain where the problem is domain",
@@ -92,6 +92,11 @@ RECONCILED: Final[Mapping[Reconciled, Explanation]] = {
 DELIVERIES: Final[Mapping[Received, Explanation]] = {
     Received.QUEUED: Explanation("accepted: from here on it is the relay's to deliver"),
     Received.IGNORED: Explanation("nothing to report"),
+    Received.ACCEPTED: Explanation(
+        "a request about personal data",
+        "for `customers/data_request`, `prisjakt-relay privacy show SHOP ORDER`; the others are "
+        "carried out by themselves",
+    ),
     Received.UNSIGNED: Explanation(
         "no signature, or none of the shop's secrets made it",
         "compare the secret in the shop system with signing_secrets",
@@ -127,6 +132,9 @@ OUTCOMES: Final[Mapping[Outcome, Explanation]] = {
     Outcome.DEAD: Explanation(
         "it will not be reported without help", "see `prisjakt-relay dead show SHOP ORDER`"
     ),
+    Outcome.ERASED: Explanation(
+        "what was known of it was erased on request, and nothing more of it is reported"
+    ),
     Outcome.UNREADABLE: Explanation(
         "a message that is not the relay's, set aside in the queue DeadLetters",
         "find out who writes to the queue",
@@ -151,6 +159,13 @@ DEATHS: Final[Mapping[DeathReason, Explanation]] = {
     ),
 }
 
+STUCK_ERASURE: Final = Explanation(
+    "a request to erase, which an older sender could not read, or which crashed the sender again "
+    "and again",
+    "`prisjakt-relay dead resend SHOP --reason undelivered` has it carried out, once the sender is "
+    "of this version; it is never dropped",
+)
+
 _BACKFILL: Final = "`prisjakt-relay backfill SHOP --from FIRST_DAY --to LAST_DAY`"
 
 STANDINGS: Final[Mapping[Standing, Explanation]] = {
@@ -162,6 +177,7 @@ STANDINGS: Final[Mapping[Standing, Explanation]] = {
     Standing.CORRECTION_REFUSED: OUTCOMES[Outcome.CORRECTION_REFUSED],
     Standing.NOTHING_TO_REPORT: OUTCOMES[Outcome.NOTHING_TO_REPORT],
     Standing.DEAD: OUTCOMES[Outcome.DEAD],
+    Standing.ERASED: OUTCOMES[Outcome.ERASED],
     Standing.DROPPED: Explanation(
         "dead, and given up by somebody",
         "if it is to be tried after all, `prisjakt-relay dead resend SHOP ORDER`",

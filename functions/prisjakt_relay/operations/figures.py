@@ -34,6 +34,7 @@ _OUTCOMES: Final = {
     Status.CORRECTION_REFUSED: "change refused",
     Status.NOTHING_TO_REPORT: "nothing to report",
     Status.DEAD: "dead",
+    Status.ERASED: "erased",
 }
 _DEATHS: Final = {
     DeathReason.REJECTED: "dead: rejected",

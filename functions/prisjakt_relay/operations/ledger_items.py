@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from prisjakt_relay.conversion import PURCHASE, TEST_PURCHASE
-from prisjakt_relay.ledger import Record, key, shop_day
-from prisjakt_relay.operations.stack import Stack, told_clearly
+from prisjakt_relay import ledger
+from prisjakt_relay.conversion import AHEAD, OLDEST, PURCHASE, TEST_PURCHASE
+from prisjakt_relay.ledger import DEAD_KEPT, LAST_FIRST_REPORT, Record, key, shop_day
+from prisjakt_relay.operations.stack import Stack, clock, told_clearly
+from prisjakt_relay.operations.threads import threads
 from prisjakt_relay.tables import plain_item
 
-BY_DAY: Final = "orders-by-day"
-DEAD: Final = "dead-orders"
-DAYS_KEPT: Final = 242  # 60 days old when it came, kept dead for 180; today and tomorrow
+BY_DAY: Final = ledger.BY_DAY
+DEAD: Final = ledger.DEAD
+# As old as an order may be when it comes, tried for as long as Prisjakt may take it, dead, and dead
+# once more after it was given up; today and tomorrow.
+DAYS_KEPT: Final = (OLDEST + LAST_FIRST_REPORT + 2 * DEAD_KEPT).days + 2
+_DAYS_AT_ONCE: Final = 8
+
+T = TypeVar("T")
 
 
 def pages(stack: Stack, operation: str, question: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -57,6 +64,17 @@ def of_day(
         question["FilterExpression"] = "external_id = :reference"
         values[":reference"] = {"S": reference}
     return items(stack, "Query", question)
+
+
+def of_each_day(stack: Stack, read: Callable[[date], T]) -> Iterator[T]:
+    """What `read` finds for each day that the ledger may have orders of, the newest first.
+
+    That is hundreds of queries. Where nobody asks for more, those that have not begun are not made.
+    """
+    newest = (clock() + AHEAD).date()
+    stack.dynamodb  # noqa: B018  # one for all threads, made before there are any
+    with threads(_DAYS_AT_ONCE) as pool:
+        yield from pool.map(read, (newest - timedelta(days=back) for back in range(DAYS_KEPT)))
 
 
 def known_records(stack: Stack, shop: str, order_id: str) -> tuple[Record, ...]:

@@ -240,6 +240,12 @@ class _Closing:
     def _resend(self) -> str:
         return self.stack.command("dead", "resend", self.record.shop, self.record.order_id)
 
+    def _erased(self) -> str:
+        return (
+            f"What was known of it was erased on request on {self.record.updated_at:%Y-%m-%d}. "
+            "Nothing more of it is reported; what Prisjakt holds of it is for Prisjakt to erase."
+        )
+
     @property
     def _where(self) -> str:
         """What is known of a dead order; a try of it may have been stored without a word."""
@@ -258,4 +264,5 @@ _CLOSINGS: Final[Mapping[Status, Callable[[_Closing], str]]] = {
     Status.CORRECTION_REFUSED: _Closing._correction_refused,
     Status.NOTHING_TO_REPORT: _Closing._nothing_to_report,
     Status.DEAD: _Closing._dead,
+    Status.ERASED: _Closing._erased,
 }

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from prisjakt_relay.errors import HeldError, PrisjaktError, RelayError, SetupError, StorageError
-from prisjakt_relay.ledger import Record
+from prisjakt_relay.ledger import Record, Status
 from prisjakt_relay.operations import ledger_items, logs, prisjakt_access
 from prisjakt_relay.operations.explanations import (
     DELIVERIES,
@@ -99,7 +99,7 @@ def found(
     Log lines are looked for from `since` on. `on_day` is called after each day that is searched
     for the reference.
     """
-    candidates = list(dict.fromkeys([wanted, *_ids_in(shop.order_reference, wanted)]))
+    candidates = list(dict.fromkeys([wanted, *ids_in(shop.order_reference, wanted)]))
     for order_id in candidates:
         if records := known_records(stack, name, order_id):
             entries = _entries(stack, name, order_id, since, now)
@@ -152,10 +152,15 @@ def _on_day(stack: Stack, name: str, day: date, reference: str) -> str | None:
     newest = next(ledger_items.of_day(stack, name, day, reference=reference), None)
     if newest is None:
         return None
-    return str(newest["id"]).removeprefix(f"order#{name}#").rpartition("#")[0]
+    return id_in(name, str(newest["id"]))
 
 
-def _ids_in(pattern: str, reference: str) -> Iterator[str]:
+def id_in(name: str, item_key: str) -> str:
+    """The order's id in the key of its item."""
+    return item_key.removeprefix(f"order#{name}#").rpartition("#")[0]
+
+
+def ids_in(pattern: str, reference: str) -> Iterator[str]:
     """The order id within a reference, where the shop's pattern is made of nothing else."""
     expression = ""
     for text, part, _, _ in string.Formatter().parse(pattern):
@@ -222,18 +227,19 @@ def _life(
     entries: tuple[Entry, ...],
     records: tuple[Record, ...],
 ) -> Life:
-    holding = _holding(stack, name, shop, records)
-    return Life(shop=name, order_id=order_id, entries=entries, records=records, holding=holding)
+    held = holding(stack, name, shop, records)
+    return Life(shop=name, order_id=order_id, entries=entries, records=records, holding=held)
 
 
-def _holding(stack: Stack, name: str, shop: Shop, records: tuple[Record, ...]) -> Holding:
-    if not records or not shop.has_credentials:
+def holding(stack: Stack, name: str, shop: Shop, records: tuple[Record, ...]) -> Holding:
+    named = [record for record in records if record.status is not Status.ERASED]
+    if not named or not shop.has_credentials:
         return Holding()
     try:
         client = prisjakt_access.client(stack, name, shop)
         events = {
             event.id: event
-            for record in records
+            for record in named
             for event in _events(stack, client, name, record)
             if event.external_event_id == record.external_id
         }

@@ -80,6 +80,7 @@ def document(stack: Stack, name: str) -> dict[str, Any] | None:
 
 def checked(stack: Stack, name: str, shop: Shop, written: Mapping[str, Any] | None) -> Access:
     """Raises `SetupError` if there is no access, or none that can be used."""
+    require_api(name, shop)
     if written is None:
         remedy = stack.command("shop", "api", "set", name)
         raise SetupError(f"nobody has said how to get into shop {name}'s own API: run `{remedy}`")
@@ -94,6 +95,16 @@ def checked(stack: Stack, name: str, shop: Shop, written: Mapping[str, Any] | No
             f"`{stack.command('shop', 'set', name, '--domain', 'HOST')}`"
         )
     return way
+
+
+def has_api(platform: str) -> bool:
+    return platform in PLATFORM_APIS
+
+
+def require_api(name: str, shop: Shop) -> None:
+    """Raises `SetupError` if the shop's system has no API that the relay knows."""
+    if not has_api(shop.platform):
+        raise SetupError(f"shop {name}: {access.without_api(shop.platform)}")
 
 
 def _cannot_be_used(stack: Stack, name: str, error: ShopDocumentError) -> str:

@@ -58,10 +58,14 @@ def client(
                 turn,
             )
 
+    def pause(asked: float | None) -> None:
+        with told_clearly():
+            stack.rate_limit.pause(shop.client, asked, clock())
+
     http = session()
     tokens = Tokens(stack.parameters["PrisjaktTokenUrl"], http, clock=clock)
     bare = PrisjaktClient(stack.parameters["PrisjaktUrl"], http, clock=clock, tokens=tokens)
-    return bare.using(credentials, take_turn)
+    return bare.using(credentials, take_turn, pause)
 
 
 @contextmanager

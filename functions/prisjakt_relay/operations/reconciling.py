@@ -11,9 +11,9 @@ from enum import StrEnum
 from time import sleep
 from typing import Final, NamedTuple
 
-from prisjakt_relay.conversion import PURCHASE, Conversion
+from prisjakt_relay.conversion import OLDEST, PURCHASE, Conversion
 from prisjakt_relay.errors import HeldError, PrisjaktError, SetupError, StorageError
-from prisjakt_relay.intake import EPOCH, OLDEST
+from prisjakt_relay.intake import EPOCH
 from prisjakt_relay.ledger import Facts, Record, Status
 from prisjakt_relay.operations import ledger_items, prisjakt_access, shops
 from prisjakt_relay.operations.explanations import (

@@ -33,12 +33,14 @@ from prisjakt_relay.operations import (
 from prisjakt_relay.operations.delivery import Refused, send
 from prisjakt_relay.operations.explanations import REASONS
 from prisjakt_relay.operations.finding import Check, Finding, counted, lasting
+from prisjakt_relay.operations.platform_access import has_api
 from prisjakt_relay.operations.prisjakt_access import ROLE
-from prisjakt_relay.operations.shop_documents import FLAGS, WEBHOOKS
+from prisjakt_relay.operations.shop_documents import FLAGS, makes_secret
 from prisjakt_relay.operations.stack import Stack, clock
 from prisjakt_relay.outcomes import Outcome, Reason, Received
 from prisjakt_relay.platform_api import access
 from prisjakt_relay.platform_api.subscriptions import State, examined
+from prisjakt_relay.platforms import PLATFORMS
 from prisjakt_relay.prisjakt.client import PrisjaktClient
 from prisjakt_relay.reconciler.progress import ProgressBook
 from prisjakt_relay.shop import Mode, Shop, unknown_fields
@@ -47,10 +49,7 @@ SILENT: Final = timedelta(days=7)
 SHARE: Final = 0.05  # of orders that Prisjakt had before us: more is no chance
 FEW: Final = 3
 
-_PROBES: Final = {
-    "shopify": {"x-shopify-topic": "prisjakt-relay/doctor"},
-    "woocommerce": {"x-wc-webhook-topic": "prisjakt-relay.doctor"},
-}
+_PROBE: Final = "prisjakt-relay.doctor"  # for those whose topic is in the body
 _WITHOUT_ORDER: Final = (Reason.PING, Reason.TEST_DELIVERY)
 _UNSIGNED: Final = 401
 _DAY: Final = timedelta(days=1)
@@ -72,8 +71,14 @@ def checks(stack: Stack, name: str, page: str | None = None) -> list[tuple[str, 
         ("signature", partial(signatures, stack, name, shop)),
         ("Prisjakt credentials", partial(prisjakt, stack, name, shop)),
         ("snippet", lambda: [snippet(stack, name, shop, page)]),
-        ("webhooks", lambda: registered(stack, name, shop)),
-        ("reconciliation", lambda: [reconciliation(stack, name)]),
+        *(
+            [
+                ("webhooks", lambda: registered(stack, name, shop)),
+                ("reconciliation", lambda: [reconciliation(stack, name)]),
+            ]
+            if has_api(shop.platform)
+            else []
+        ),
         ("last delivery", lambda: [last_delivery(stack, name, shop)]),
         ("refused deliveries", lambda: [refused(stack, name, shop)]),
         ("dead orders", lambda: [dead(stack, name)]),
@@ -131,8 +136,12 @@ def signatures(stack: Stack, name: str, shop: Shop) -> list[Finding]:
     number = len(shop.signing_secrets)
     for position, secret in enumerate(shop.signing_secrets, 1):
         title = "signature" if number == 1 else f"signature {position} of {number}"
-        body = json.dumps({"id": int(trial.sample_id(clock()))}).encode()
-        answer = send(stack, name, shop, secret, _PROBES[shop.platform], body)
+        body = json.dumps({"id": int(trial.sample_id(clock())), "type": _PROBE}).encode()
+        try:
+            answer = send(stack, name, shop, secret, PLATFORMS[shop.platform].probe, body)
+        except ShopDocumentError as error:
+            findings.append(_unfit(stack, name, title, error))
+            continue
         if isinstance(answer, Refused):
             findings.append(Finding(title, False, answer.found, answer.remedy))
             if answer.status != _UNSIGNED:
@@ -146,6 +155,12 @@ def signatures(stack: Stack, name: str, shop: Shop) -> list[Finding]:
             found = f"made, sent and found right in {milliseconds} ms"
             findings.append(Finding(title, True, found))
     return findings
+
+
+def _unfit(stack: Stack, name: str, title: str, error: ShopDocumentError) -> Finding:
+    """Of a secret that nothing can be signed with: the command line would not have taken it."""
+    add = stack.command("shop", "signing-secret", "add", name)
+    return Finding(title, False, str(error), f"`{add}` adds another; then remove this one")
 
 
 def prisjakt(stack: Stack, name: str, shop: Shop) -> list[Finding]:
@@ -318,7 +333,11 @@ def reconciliation(stack: Stack, name: str) -> Finding:
         return Finding(title, False, f"failed {lasting(age)} ago: {progress.problem}", look)
     if age > _OVERDUE:
         return Finding(title, False, f"on, but has not run for {lasting(age)}", look)
-    return Finding(title, True, f"on, last run {lasting(age)} ago")
+    found = f"on, last run {lasting(age)} ago"
+    if stack.parameters.get("ReconcilerAlarms") == "off":
+        remedy = "deploy with the parameter ReconcilerAlarms=on"
+        return Finding(title, None, f"{found}; its alarms are off", remedy)
+    return Finding(title, True, found)
 
 
 def last_delivery(stack: Stack, name: str, shop: Shop) -> Finding:
@@ -339,7 +358,7 @@ def _silence(stack: Stack, name: str, shop: Shop) -> Finding:
     """Wrong where there were deliveries before; a new shop may just not have sold anything."""
     kept = timedelta(days=int(stack.parameters["LogRetentionDays"]))
     before = _deliveries(stack, name, clock() - kept) if kept > SILENT else []
-    topics = ", ".join(WEBHOOKS[shop.platform].topics)
+    topics = ", ".join(PLATFORMS[shop.platform].guide.webhooks.topics)
     return Finding(
         "last delivery",
         False if before and shop.mode is Mode.LIVE else None,
@@ -355,14 +374,12 @@ def _loss(stack: Stack, name: str, shop: Shop, line: Mapping[str, Any]) -> tuple
         return str(problem), REASONS[Reason.UNREADABLE].remedy
     if reason != Reason.SOURCE or problem != "domain" or shop.domain is None:
         return None
-    shopify = shop.platform == "shopify"
-    host = "STORE.myshopify.com" if shopify else "HOST"
-    names = "its ….myshopify.com domain" if shopify else "the host of its WordPress address"
-    right = stack.command("shop", "set", name, "--domain", host)
+    guide = PLATFORMS[shop.platform].guide
+    right = stack.command("shop", "set", name, "--domain", guide.host)
     return (
         f"it names another store than {shop.domain}",
-        f"the shop names itself by {names}: `{right}`, and the next order tells; if another store "
-        "sent it, take this address out of that store's webhooks",
+        f"the shop names itself by {guide.names}: `{right}`, and the next order tells; if another "
+        "store sent it, take this address out of that store's webhooks",
     )
 
 
@@ -387,16 +404,24 @@ def refused(stack: Stack, name: str, shop: Shop) -> Finding:
     line = logs.newest(stack, {"shop": name, "message": Received.UNSIGNED}, clock() - _DAY)
     if line is None:
         return Finding(title, True, "none in 24 h")
-    stops = renew = ""
-    if shop.platform == "woocommerce":
-        stops = "; WooCommerce stops sending after a few"
+    last = f"the last one {lasting(clock() - line['at'])} ago"
+    if (problem := line.get("problem")) is not None:
+        return Finding(
+            title,
+            False,
+            f"{last}: rightly signed, but its {problem} is more than five minutes off: a wrong "
+            "clock, or somebody sends a recorded delivery again",
+            "set the clock of the shop's system, and let it sign anew each time it sends",
+        )
+    gives_up, renew = PLATFORMS[shop.platform].guide.gives_up, ""
+    stops = f"; {gives_up}" if gives_up else ""
+    if has_api(shop.platform) and makes_secret(shop.platform):
         command = stack.command("webhooks", "repair", name, "--renew")
         renew = f", `{command}` makes the webhooks anew with the newest, given access to the API"
     return Finding(
         title,
         False,
-        f"the last one {lasting(clock() - line['at'])} ago: not signed with a secret of the shop"
-        + stops,
+        f"{last}: not signed with a secret of the shop{stops}",
         f"compare the shop system's secret: `{stack.command('shop', 'show', name, '--secrets')}`; "
         f"`{stack.command('shop', 'signing-secret', 'add', name)}` adds a second one{renew}",
     )

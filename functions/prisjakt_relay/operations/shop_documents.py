@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -17,7 +16,8 @@ from botocore.exceptions import ClientError
 from prisjakt_relay.errors import RelayError, SetupError, ShopDocumentError, StorageError
 from prisjakt_relay.operations import shops
 from prisjakt_relay.operations.stack import Stack, told_clearly
-from prisjakt_relay.shop import NO_SUCH_SECRET, Shop, from_document, parse, unknown_fields
+from prisjakt_relay.platforms import PLATFORMS, shop_from
+from prisjakt_relay.shop import NO_SUCH_SECRET, Shop, parse, unknown_fields
 
 FIELDS: Final = tuple(field.name for field in fields(Shop))
 FLAGS: Final[Mapping[str, str]] = {field: f"--{field.replace('_', '-')}" for field in FIELDS} | {
@@ -30,37 +30,12 @@ RECOVERY_DAYS: Final = 7
 
 _SECRET: Final = frozenset({"signing_secrets", "prisjakt_client_secret"})
 _STAND_IN: Final[Mapping[str, Any]] = {
-    "platform": "shopify",
+    "platform": next(iter(PLATFORMS)),
     "pixel_id": "00000000-0000-4000-8000-000000000000",
     "signing_secrets": ["stand-in"],
 }
 THERE_IS_ONE: Final = frozenset({"ResourceExistsException", "InvalidRequestException"})
-_KEPT_BY_WOOCOMMERCE: Final = re.compile(r"[A-Za-z0-9]+")
 _LONGEST_SECRET: Final = 1_024
-_SHOPIFY_DOMAIN: Final = ".myshopify.com"
-
-
-@dataclass(frozen=True)
-class Webhooks:
-    """What a shop's webhooks have to be, in the words of the pages on which they are made."""
-
-    where: str
-    topics: tuple[str, ...]
-    settings: Mapping[str, str]
-
-
-WEBHOOKS: Final[Mapping[str, Webhooks]] = {
-    "shopify": Webhooks(
-        where="Shopify admin, Settings, Notifications, Webhooks",
-        topics=("Order creation", "Order update", "Order cancellation"),
-        settings={"format": "JSON", "API version": "the newest"},
-    ),
-    "woocommerce": Webhooks(
-        where="WooCommerce, Settings, Advanced, Webhooks",
-        topics=("Order updated", "Order created"),
-        settings={"status": "active", "API version": "v3"},
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -86,7 +61,7 @@ def check(document: Mapping[str, Any]) -> Shop:
     """The shop that the document describes; raises `SetupError` with the field and the remedy."""
     _refuse_unknown(document, "remove it with `shop set SHOP --unset FIELD`")
     try:
-        return from_document(document)
+        return shop_from(document)
     except ShopDocumentError as error:
         raise SetupError(str(error)) from None
 
@@ -109,16 +84,10 @@ def _check_new(shop: Shop, given: Mapping[str, Any]) -> None:
     """Refuse what the functions would take, but no delivery could ever match."""
     if "signing_secrets" in given:
         check_signing_secrets(shop.platform, shop.signing_secrets)
-    if "domain" in given and shop.platform == "shopify" and shop.domain is not None:
-        _check_shopify_domain(shop.domain)
-
-
-def _check_shopify_domain(domain: str) -> None:
-    if not domain.endswith(_SHOPIFY_DOMAIN):
-        raise SetupError(
-            f"domain: {domain} is not what Shopify calls the store in its webhooks; give the one "
-            "that ends with .myshopify.com, in Settings, Domains"
-        )
+    if "domain" in given and shop.domain is not None:
+        problem = PLATFORMS[shop.platform].domain_problem(shop.domain)
+        if problem is not None:
+            raise SetupError(f"domain: {problem}")
 
 
 def check_signing_secrets(platform: str, values: Iterable[str]) -> None:
@@ -129,21 +98,18 @@ def check_signing_secrets(platform: str, values: Iterable[str]) -> None:
                 f"signing_secrets: one is longer than {_LONGEST_SECRET:,} bytes; paste the secret "
                 "alone"
             )
-        if platform == "woocommerce" and not _KEPT_BY_WOOCOMMERCE.fullmatch(value):
-            raise SetupError(
-                "signing_secrets: use letters and digits only; WooCommerce rewrites other "
-                "characters without a word, and signs with what it made of them"
-            )
-        if platform == "shopify" and value.startswith("shpat_"):
-            raise SetupError(
-                "signing_secrets: that is an access token, which signs nothing; paste the secret "
-                "at the end of Settings, Notifications, Webhooks, or the app's client secret"
-            )
+        if (problem := PLATFORMS[platform].secret_problem(value)) is not None:
+            raise SetupError(f"signing_secrets: {problem}")
 
 
-def generated_secret() -> str:
-    """A signing secret that WooCommerce keeps as it is."""
-    return secrets.token_hex(24)
+def makes_secret(platform: str) -> bool:
+    """Whether a shop's signing secret is ours to make, and not the shop system's."""
+    return PLATFORMS[platform].guide.secret is None
+
+
+def generated_secret(platform: str) -> str:
+    """A signing secret that the platform takes as it is."""
+    return PLATFORMS[platform].new_secret(secrets.token_bytes(32))
 
 
 def fingerprint(secret: str) -> str:
@@ -175,7 +141,7 @@ def effective(document: Mapping[str, Any]) -> dict[str, Any]:
     """Every field with what counts for it; of an unusable document, those that are written."""
     unknown = {name: document[name] for name in unknown_fields(document)}
     try:
-        return asdict(from_document(document)) | unknown
+        return asdict(shop_from(document)) | unknown
     except ShopDocumentError:
         return {name: document[name] for name in FIELDS if name in document} | unknown
 
@@ -218,7 +184,7 @@ def changed(
     gone = frozenset(unset)
     after = {name: value for name, value in before.items() if name not in gone} | dict(given)
     shop = check(after)
-    others = [each for each in WEBHOOKS if each != shop.platform]
+    others = [each for each in PLATFORMS if each != shop.platform]
     if before.get("platform") in others:  # a list: a wrong one may be of any kind
         raise SetupError(
             "platform: a shop keeps the one it has; add the other one under another name"

@@ -6,6 +6,7 @@ import re
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
+from prisjakt_relay.local.built_snippet import parts
 from prisjakt_relay.operations.finding import Finding
 from prisjakt_relay.operations.web import LOOPBACK, Reply, Silence, ask
 
@@ -98,7 +99,7 @@ def _searched(text: str, where: str, platform: str, snippet: str) -> Finding:
             f"put in what `{snippet}` prints; if something loads it later "
             "(a tag manager), open the page with /?pjclid= and a UUID and look for that cookie",
         )
-    if platform == "shopify" and not _CART.search(text):
+    if "shopify" in parts(platform) and not _CART.search(text):
         return Finding(
             NAME,
             False,

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 
 from prisjakt_relay.errors import SetupError, ShopDocumentError
 from prisjakt_relay.operations.stack import Stack, told_clearly
-from prisjakt_relay.shop import NO_SUCH_SECRET, SHOP_NAME, Shop, from_document, parse
+from prisjakt_relay.platforms import shop_from
+from prisjakt_relay.shop import NO_SUCH_SECRET, SHOP_NAME, Shop, parse
 
 NAME_RULE: Final = "use 1 to 64 of a-z, 0-9 and -"
 
@@ -85,7 +86,7 @@ def shop(stack: Stack, name: str) -> Shop:
 
 def checked(name: str, written: Mapping[str, Any]) -> Shop:
     try:
-        return from_document(written)
+        return shop_from(written)
     except ShopDocumentError as error:
         raise UnusableError(name, error) from None
 

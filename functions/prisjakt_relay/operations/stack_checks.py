@@ -173,9 +173,16 @@ def alarms(stack: Stack) -> list[Finding]:
         return [Finding("alarms", False, "the stack has none", _DEPLOY)]
     answer = stack.client("cloudwatch").describe_alarms(AlarmNames=sorted(names), MaxRecords=100)
     raised = [alarm for alarm in answer["MetricAlarms"] if alarm["StateValue"] == "ALARM"]
+    silent = [
+        _silent(alarm, names[alarm["AlarmName"]])
+        for alarm in answer["MetricAlarms"]
+        if alarm["StateValue"] == "INSUFFICIENT_DATA"
+        and alarm.get("InsufficientDataActions")
+        and stack.local_port is None  # where nobody evaluates them
+    ]
     if not raised:
-        return [Finding("alarms", True, f"none of {len(names)} is raised")]
-    return [_raised(alarm, names[alarm["AlarmName"]]) for alarm in raised]
+        return [Finding("alarms", True, f"none of {len(names)} is raised"), *silent]
+    return [*(_raised(alarm, names[alarm["AlarmName"]]) for alarm in raised), *silent]
 
 
 def _raised(alarm: Mapping[str, Any], logical_id: str) -> Finding:
@@ -184,6 +191,16 @@ def _raised(alarm: Mapping[str, Any], logical_id: str) -> Finding:
         "alarms",
         False,
         f"{logical_id} for {lasting(since)}",
+        str(alarm.get("AlarmDescription", "")) or "look at its metric",
+    )
+
+
+def _silent(alarm: Mapping[str, Any], logical_id: str) -> Finding:
+    """To CloudWatch, what stopped and what never began are the same."""
+    return Finding(
+        "alarms",
+        None,
+        f"{logical_id} has no data: deliveries have stopped, or none has come yet",
         str(alarm.get("AlarmDescription", "")) or "look at its metric",
     )
 

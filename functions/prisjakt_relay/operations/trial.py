@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from prisjakt_relay import ledger
 from prisjakt_relay.conversion import TEST_PURCHASE, Conversion
@@ -29,16 +29,13 @@ from prisjakt_relay.operations.finding import money
 from prisjakt_relay.operations.stack import Stack, clock, told_clearly
 from prisjakt_relay.outcomes import Reason, Received
 from prisjakt_relay.platforms import PLATFORMS
+from prisjakt_relay.platforms.interface import Trial
 from prisjakt_relay.sender.sending import events_near
 from prisjakt_relay.shop import Shop
 
 _POLL_SECONDS: Final = 0.3
 _READ_BACK_SECONDS: Final = 10.0
 _READ_BACK_POLL_SECONDS: Final = 1.0
-_SAMPLES: Final = {
-    "shopify": "orders-create-test-purchase",
-    "woocommerce": "made-test-purchase",
-}
 _SOURCES: Final = ("web", "store-api", "prisjakt-relay")  # the first that is not excluded
 _SAMPLE_ID: Final = re.compile(r"9\d{13}")
 _SET_UP: Final = frozenset({401, 403, 404})
@@ -76,13 +73,20 @@ def is_sample(order_id: str) -> bool:
 
 def sample(shop: Shop, now: datetime) -> Sample:
     """A paid order of this moment; what it says of a person is made up."""
-    delivery = deliveries.load(shop.platform, _SAMPLES[shop.platform])
+    platform = PLATFORMS[shop.platform]
+    delivery = deliveries.load(shop.platform, platform.sample)
     by = now.replace(microsecond=0) - deliveries.RECORDED_UNTIL
     order = json.loads(delivery.moved(by, None).body)
     order_id, click_id = sample_id(now), str(uuid.uuid4())
     headers = {name.lower(): value for name, value in delivery.headers}
-    write = _shopify if shop.platform == "shopify" else _woocommerce
-    write(order, headers, order_id, click_id, now, shop)
+    trial = Trial(
+        order_id=order_id,
+        click_id=click_id,
+        moment=now,
+        source=_source(shop),
+        domain=shop.domain,
+    )
+    platform.renew(order, headers, trial)
     return Sample(
         order_id=order_id,
         click_id=click_id,
@@ -94,53 +98,6 @@ def sample(shop: Shop, now: datetime) -> Sample:
 def _source(shop: Shop) -> str:
     allowed = (source for source in _SOURCES if not is_excluded(source, shop))
     return next(allowed, _SOURCES[0])
-
-
-def _shopify(
-    order: dict[str, Any],
-    headers: dict[str, str],
-    order_id: str,
-    click_id: str,
-    now: datetime,
-    shop: Shop,
-) -> None:
-    moment = now.isoformat(timespec="seconds")
-    order |= {
-        "id": int(order_id),
-        "admin_graphql_api_id": f"gid://shopify/Order/{order_id}",
-        "order_number": int(order_id),
-        "name": f"#{order_id}",
-        "source_name": _source(shop),
-        "created_at": moment,
-        "processed_at": moment,
-        "updated_at": moment,
-        "landing_site": f"/?pjclid={click_id}",
-        "note_attributes": [{"name": "pjclid", "value": click_id}],
-    }
-    headers["x-shopify-order-id"] = order_id
-    headers.pop("x-shopify-shop-domain")
-    if shop.domain is not None:
-        headers["x-shopify-shop-domain"] = shop.domain
-
-
-def _woocommerce(
-    order: dict[str, Any],
-    headers: dict[str, str],
-    order_id: str,
-    click_id: str,
-    now: datetime,
-    shop: Shop,
-) -> None:
-    moment = now.strftime("%Y-%m-%dT%H:%M:%S")
-    dates = ("date_created", "date_modified", "date_paid")
-    order |= {"id": int(order_id), "number": order_id, "created_via": _source(shop)}
-    order |= dict.fromkeys(dates, moment) | {f"{date}_gmt": moment for date in dates}
-    for row in order["meta_data"]:
-        if row["key"] == "pjclid":
-            row["value"] = click_id
-    headers.pop("x-wc-webhook-source")
-    if shop.domain is not None:
-        headers["x-wc-webhook-source"] = f"https://{shop.domain}/"
 
 
 def run(stack: Stack, name: str, *, timeout: float = TRIAL_SECONDS) -> Iterator[Step]:

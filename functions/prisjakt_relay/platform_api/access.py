@@ -46,12 +46,22 @@ class Access:
 FIELDS: Final = tuple(field.name for field in fields(Access))
 
 
+def without_api(platform: str) -> str:
+    """Why there is nothing to get into, with what takes the place of looking for lost orders."""
+    return (
+        f"{platform} has no API of its own that the relay could ask: its shop system has to send "
+        "each order again until it is answered 200"
+    )
+
+
 def unknown_fields(document: Mapping[str, Any]) -> list[str]:
     return sorted(set(document) - set(FIELDS))
 
 
 def from_document(document: Mapping[str, Any], platform: str) -> Access:
     """Check every known field; raises `ShopDocumentError` with the field and the remedy."""
+    if platform not in CREDENTIALS:
+        raise ShopDocumentError("platform", f"{without_api(platform)}; remove this document")
     texts = {name: _text(document, name) for name in FIELDS}
     sets = CREDENTIALS[platform]
     for name in FIELDS:

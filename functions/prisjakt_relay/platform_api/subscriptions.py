@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from prisjakt_relay.platform_api.interface import PlatformApi, Webhook
+from prisjakt_relay.platforms import PLATFORMS
 
 
 class State(StrEnum):
@@ -22,7 +23,7 @@ class State(StrEnum):
     FOREIGN = "foreign"  # another relay's, or another shop's: left alone
 
 
-_RELAYS_PATH: Final = re.compile(r"/webhooks/(?:shopify|woocommerce)/[a-z0-9-]{1,64}\Z")
+_RELAYS_PATH: Final = re.compile(rf"/webhooks/(?:{'|'.join(PLATFORMS)})/[a-z0-9-]{{1,64}}\Z")
 
 IN_ORDER: Final = frozenset({State.ALIVE, State.OPTIONAL, State.EXTRA, State.FOREIGN})
 

@@ -32,6 +32,16 @@ def identifier(document: dict[str, Any], field: str) -> str:
     raise UnreadableError(field, "is missing or not an id")
 
 
+def identifiers(document: dict[str, Any], field: str) -> list[str]:
+    """A list of ids; empty if it is absent or null."""
+    values = document.get(field)
+    if values is None:
+        return []
+    if not isinstance(values, list):
+        raise UnreadableError(field, "is not a list")
+    return [identifier({field: value}, field) for value in values]
+
+
 def text(document: dict[str, Any], field: str) -> str:
     """A text that can be stored; "" if it is absent or null."""
     value = document.get(field)

@@ -11,10 +11,15 @@ from prisjakt_relay.errors import UnreadableError
 from prisjakt_relay.platforms import reading
 from prisjakt_relay.platforms.interface import (
     Document,
+    Guide,
     Headers,
     Order,
     PaymentState,
     Platform,
+    PrivacyRequest,
+    Trial,
+    Webhooks,
+    Wish,
     hmac_signing,
 )
 from prisjakt_relay.shop import AmountChoice, Shop
@@ -22,6 +27,17 @@ from prisjakt_relay.shop import AmountChoice, Shop
 SIGNATURE: Final = "x-shopify-hmac-sha256"
 CANNED_ORDER_ID: Final = "820982911946154508"
 ATTRIBUTES: Final = ("pjclid", "_pjclid", "__pjclid")
+
+# https://shopify.dev/docs/apps/build/compliance/privacy-law-compliance: what each asks for, and the
+# field with the ids of the customer's orders.
+PRIVACY: Final = {
+    "customers/data_request": (Wish.DATA, "orders_requested"),
+    "customers/redact": (Wish.ERASE_ORDERS, "orders_to_redact"),
+    "shop/redact": (Wish.ERASE_SHOP, None),
+}
+ABOUT_A_CUSTOMER: Final = frozenset(
+    {"customer", "data_request", *(field for _, field in PRIVACY.values() if field)}
+)
 
 # "expired", absent and any word that Shopify may add later: not known to be paid.
 STATES: Final = {
@@ -42,7 +58,7 @@ def is_ping(headers: Headers, body: bytes) -> bool:  # noqa: ARG001  # Shopify s
     return False
 
 
-def topic(headers: Headers) -> str:
+def topic(headers: Headers, order: Document) -> str:  # noqa: ARG001  # it is in a header
     return headers.get("x-shopify-topic", "").strip().lower()
 
 
@@ -84,6 +100,26 @@ def click_ids(order: Document) -> list[object]:
 
 def landing_page(order: Document) -> list[str]:
     return reading.click_ids_in_address(order.get("landing_site"))
+
+
+def privacy(headers: Headers, document: Document) -> PrivacyRequest | None:
+    """Of the body nothing is read but the shop and the ids of the orders; a customer may have none.
+
+    The topic is in a header, which no signature covers: a body that is about something else must
+    not pass for a request, so the shop that the body names is required, and a request about one
+    customer is none about a whole shop.
+    """
+    name = topic(headers, document)
+    if name not in PRIVACY:
+        return None
+    wish, field = PRIVACY[name]
+    shop = reading.text(document, "shop_domain").strip().lower()
+    if not shop:
+        raise UnreadableError("shop_domain", "is missing")
+    if wish is Wish.ERASE_SHOP and (about := ABOUT_A_CUSTOMER & document.keys()):
+        raise UnreadableError(min(about), "is there, in a request about the whole shop")
+    ids = reading.identifiers(document, field) if field else []
+    return PrivacyRequest(name=name, wish=wish, host=shop, order_ids=tuple(ids))
 
 
 def normalise(order: Document, shop: Shop) -> Order:
@@ -189,9 +225,59 @@ def _goods(order: Document, money: _Money, *, with_tax: bool) -> Decimal:
     return goods + tax if with_tax else goods - tax
 
 
+def renew(order: Document, headers: dict[str, str], trial: Trial) -> None:
+    moment = trial.moment.isoformat(timespec="seconds")
+    order |= {
+        "id": int(trial.order_id),
+        "admin_graphql_api_id": f"gid://shopify/Order/{trial.order_id}",
+        "order_number": int(trial.order_id),
+        "name": f"#{trial.order_id}",
+        "source_name": trial.source,
+        "created_at": moment,
+        "processed_at": moment,
+        "updated_at": moment,
+        "landing_site": f"/?pjclid={trial.click_id}",
+        "note_attributes": [{"name": "pjclid", "value": trial.click_id}],
+    }
+    headers["x-shopify-order-id"] = trial.order_id
+    headers.pop("x-shopify-shop-domain")
+    if trial.domain is not None:
+        headers["x-shopify-shop-domain"] = trial.domain
+
+
+def secret_problem(secret: str) -> str | None:
+    if not secret.startswith("shpat_"):
+        return None
+    return (
+        "that is an access token, which signs nothing; paste the secret at the end of Settings, "
+        "Notifications, Webhooks, or the app's client secret"
+    )
+
+
+def domain_problem(domain: str) -> str | None:
+    if domain.endswith(".myshopify.com"):
+        return None
+    return (
+        f"{domain} is not what Shopify calls the store in its webhooks; give the one that ends "
+        "with .myshopify.com, in Settings, Domains"
+    )
+
+
+GUIDE: Final = Guide(
+    webhooks=Webhooks(
+        where="Shopify admin, Settings, Notifications, Webhooks",
+        topics=("Order creation", "Order update", "Order cancellation"),
+        settings={"format": "JSON", "API version": "the newest"},
+    ),
+    secret="Signing secret, at the end of Settings, Notifications, Webhooks (not shown)",  # noqa: S106
+    domain="Its ….myshopify.com domain (Enter: any)",
+    host="STORE.myshopify.com",
+    names="its ….myshopify.com domain",
+)
+
 PLATFORM: Final = Platform(
     name="shopify",
-    answer_within=timedelta(seconds=3.6),  # Shopify waits 5 s
+    answer_within=timedelta(seconds=3.7),  # Shopify waits 5 s
     topics=frozenset({"orders/create", "orders/paid", "orders/updated", "orders/cancelled"}),
     sign=sign,
     verify=verify,
@@ -204,4 +290,12 @@ PLATFORM: Final = Platform(
     click_ids=click_ids,
     landing_page=landing_page,
     normalise=normalise,
+    privacy=privacy,
+    excluded_sources=("pos", "subscription_contract*"),
+    renew=renew,
+    sample="orders-create-test-purchase",
+    guide=GUIDE,
+    secret_problem=secret_problem,
+    domain_problem=domain_problem,
+    probe={"x-shopify-topic": "prisjakt-relay/doctor"},
 )

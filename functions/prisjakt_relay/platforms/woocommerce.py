@@ -12,10 +12,13 @@ from prisjakt_relay.errors import UnreadableError
 from prisjakt_relay.platforms import reading
 from prisjakt_relay.platforms.interface import (
     Document,
+    Guide,
     Headers,
     Order,
     PaymentState,
     Platform,
+    Trial,
+    Webhooks,
     hmac_signing,
 )
 from prisjakt_relay.shop import AmountChoice, Shop
@@ -25,6 +28,7 @@ META_KEYS: Final = ("pjclid", "_pjclid", "__pjclid")
 SESSION_ENTRY: Final = "_wc_order_attribution_session_entry"
 RENEWAL: Final = "_subscription_renewal"
 
+_KEPT: Final = re.compile(r"[A-Za-z0-9]+")
 _PING: Final = re.compile(rb"webhook_id=[0-9]{1,20}")
 
 STATES: Final = {
@@ -48,7 +52,7 @@ def is_ping(headers: Headers, body: bytes) -> bool:
     return SIGNATURE not in headers and bool(_PING.fullmatch(body))
 
 
-def topic(headers: Headers) -> str:
+def topic(headers: Headers, order: Document) -> str:  # noqa: ARG001  # it is in a header
     return headers.get("x-wc-webhook-topic", "").strip().lower()
 
 
@@ -166,6 +170,44 @@ def _amounts(order: Document, choice: AmountChoice) -> tuple[Decimal, Decimal]:
     return reading.cents(goods), reading.cents(reading.share(goods, net, gross))
 
 
+def renew(order: Document, headers: dict[str, str], trial: Trial) -> None:
+    moment = trial.moment.strftime("%Y-%m-%dT%H:%M:%S")
+    dates = ("date_created", "date_modified", "date_paid")
+    order |= {"id": int(trial.order_id), "number": trial.order_id, "created_via": trial.source}
+    order |= dict.fromkeys(dates, moment) | {f"{date}_gmt": moment for date in dates}
+    for row in order["meta_data"]:
+        if row["key"] == "pjclid":
+            row["value"] = trial.click_id
+    headers.pop("x-wc-webhook-source")
+    if trial.domain is not None:
+        headers["x-wc-webhook-source"] = f"https://{trial.domain}/"
+
+
+def new_secret(random: bytes) -> str:
+    """Of letters and digits, which WooCommerce keeps as they are."""
+    return random[:24].hex()
+
+
+def secret_problem(secret: str) -> str | None:
+    if _KEPT.fullmatch(secret):
+        return None
+    return (
+        "use letters and digits only; WooCommerce rewrites other characters without a word, and "
+        "signs with what it made of them"
+    )
+
+
+GUIDE: Final = Guide(
+    webhooks=Webhooks(
+        where="WooCommerce, Settings, Advanced, Webhooks",
+        topics=("Order updated", "Order created"),
+        settings={"status": "active", "API version": "v3"},
+    ),
+    domain="The host of its WordPress address, without https:// (Enter: any)",
+    names="the host of its WordPress address",
+    gives_up="WooCommerce stops sending after a few",
+)
+
 PLATFORM: Final = Platform(
     name="woocommerce",
     answer_within=timedelta(seconds=14),  # it waits 60 s and never sends again
@@ -181,4 +223,10 @@ PLATFORM: Final = Platform(
     click_ids=click_ids,
     landing_page=landing_page,
     normalise=normalise,
+    excluded_sources=("subscription",),
+    renew=renew,
+    guide=GUIDE,
+    new_secret=new_secret,
+    secret_problem=secret_problem,
+    probe={"x-wc-webhook-topic": "prisjakt-relay.doctor"},
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ from prisjakt_relay.transport import (
 )
 
 TOKEN_URL: Final = "https://auth.pj.nu/oauth2/token"  # noqa: S105
+
+CLIENTS: Final = 1_000  # a token is a kB or two; who is dropped asks for one anew
 
 _LONGEST_MARGIN: Final = 60.0
 _UNTOLD_LIFE: Final = 300.0
@@ -62,6 +65,11 @@ It may raise to stop the request; what it raises passes through.
 """
 
 
+Limited: TypeAlias = Callable[[float | None], None]
+"""Called when Prisjakt says 429, with the seconds of pause that it asks for, if it does; the error
+is raised after it."""
+
+
 def nothing(_counts: bool) -> None:
     """The `Before` of those who need none."""
 
@@ -78,7 +86,11 @@ class _Entry:
 
 
 class Tokens:
-    """Access tokens, kept until shortly before their end. Meant to be shared by threads."""
+    """Access tokens, kept until shortly before their end. Meant to be shared by threads.
+
+    Only for so many clients, those that were asked for last: a secret that was rotated would stay
+    for ever.
+    """
 
     def __init__(
         self,
@@ -92,14 +104,15 @@ class Tokens:
         self._session = session
         self._clock = clock
         self._timeout = timeout
-        self._entries: dict[OAuth, _Entry] = {}
+        self._entries: OrderedDict[OAuth, _Entry] = OrderedDict()
+        self._entries_lock = Lock()
 
     def get(self, credentials: OAuth, before: Before = nothing) -> str:
         """A token, asked for only if none is at hand; raises `TokenError`.
 
         Who waits for somebody else's request gets its outcome, also if that is an error.
         """
-        entry = self._entries.setdefault(credentials, _Entry())
+        entry = self._entry(credentials)
         answers = entry.answers
         with entry.lock:
             if entry.ends is not None and self._clock() < entry.ends:
@@ -128,6 +141,14 @@ class Tokens:
         with entry.lock:
             if entry.token == token:
                 entry.token, entry.ends = "", None
+
+    def _entry(self, credentials: OAuth) -> _Entry:
+        with self._entries_lock:
+            entry = self._entries.setdefault(credentials, _Entry())
+            self._entries.move_to_end(credentials)
+            if len(self._entries) > CLIENTS:
+                self._entries.popitem(last=False)
+            return entry
 
     def _ask(self, credentials: OAuth) -> tuple[str, float]:
         """RFC 6749, section 4.4: the token, and its life in seconds."""

@@ -15,7 +15,7 @@ from requests import Response, Session
 from requests.exceptions import InvalidHeader, RequestException
 
 from prisjakt_relay.conversion import is_click_id, is_test_click_id
-from prisjakt_relay.errors import RefusedError, SetupError
+from prisjakt_relay.errors import RateLimitedError, RefusedError, SetupError
 from prisjakt_relay.prisjakt.answers import (
     Created,
     Rate,
@@ -26,7 +26,14 @@ from prisjakt_relay.prisjakt.answers import (
     rate,
     refused,
 )
-from prisjakt_relay.prisjakt.auth import Before, Credentials, HeaderPair, Tokens, nothing
+from prisjakt_relay.prisjakt.auth import (
+    Before,
+    Credentials,
+    HeaderPair,
+    Limited,
+    Tokens,
+    nothing,
+)
 from prisjakt_relay.prisjakt.intervals import (
     Totals,
     bounds,
@@ -92,12 +99,19 @@ class PrisjaktClient:
         self._tokens = tokens
         self._credentials = credentials
         self._before = before
+        self._limited: Limited | None = None
         self._timeout = timeout
 
-    def using(self, credentials: Credentials | None, before: Before = nothing) -> PrisjaktClient:
+    def using(
+        self,
+        credentials: Credentials | None,
+        before: Before = nothing,
+        limited: Limited | None = None,
+    ) -> PrisjaktClient:
         """The same client with other credentials: connections and tokens are shared."""
         other = copy.copy(self)
         other.rate, other._credentials, other._before = None, credentials, before
+        other._limited = limited
         return other
 
     def create_event(self, pixel_id: str, event: PurchaseEvent) -> None:
@@ -256,6 +270,8 @@ class PrisjaktClient:
         now = self._clock()
         self.rate = rate(response.headers, now) or self.rate
         refusal = refused(response, now)
+        if isinstance(refusal, RateLimitedError) and self._limited is not None:
+            self._limited(refusal.wait)
         if refusal is not None:
             raise refusal
         return response

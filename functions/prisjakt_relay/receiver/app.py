@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from prisjakt_relay import aws
-from prisjakt_relay.conversion import Conversion
-from prisjakt_relay.queues import enqueue
+from prisjakt_relay.platforms import EXCLUDED_SOURCES
+from prisjakt_relay.queues import Sendable, enqueue
 from prisjakt_relay.receiver.settings import from_environment
 from prisjakt_relay.receiver.webhook import Ports, Request, answer
 from prisjakt_relay.shop import Shops, secrets_reader
@@ -32,9 +32,9 @@ telemetry = Telemetry("receiver", settings.stack, clock)
 sqs = aws.Service("sqs")
 
 
-def to_queue(conversion: Conversion, deadline: datetime) -> None:
+def to_queue(wish: Sendable, deadline: datetime) -> None:
     enqueue(
-        conversion,
+        wish,
         sqs=sqs,
         queue_url=settings.queue_url,
         deadline=deadline,
@@ -51,6 +51,7 @@ ports = Ports(
         clock=clock,
         alarm=telemetry.alarm,
         scale=settings.time_scale,
+        platforms=EXCLUDED_SOURCES,
     ),
     enqueue=to_queue,
     clock=clock,

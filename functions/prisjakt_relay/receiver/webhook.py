@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from prisjakt_relay.conversion import Conversion
+from prisjakt_relay.aws import ATTEMPT
+from prisjakt_relay.erasure import of_orders, of_shop
 from prisjakt_relay.errors import (
     RequestError,
     SignatureError,
@@ -18,11 +19,13 @@ from prisjakt_relay.errors import (
 from prisjakt_relay.intake import decide
 from prisjakt_relay.outcomes import Reason, Received
 from prisjakt_relay.platforms import PLATFORMS
-from prisjakt_relay.platforms.interface import Headers, Platform
+from prisjakt_relay.platforms.interface import Headers, Platform, PrivacyRequest, Wish
+from prisjakt_relay.queues import Sendable
 from prisjakt_relay.shop import SHOP_NAME, Shop, Shops
 from prisjakt_relay.telemetry import Emit
 
 RETRY_AFTER_SECONDS = 30
+MOST_NAMED: Final = 100  # orders of a request for data, in its line
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Ports:
     """What the receiver needs of the outside. `enqueue` raises `StorageError` when it fails."""
 
     shops: Shops
-    enqueue: Callable[[Conversion, datetime], None]
+    enqueue: Callable[[Sendable, datetime], None]
     clock: Callable[[], datetime]
     emit: Emit
 
@@ -64,6 +67,7 @@ def answer(request: Request, ports: Ports) -> Answer:
         return _take(request, platform, now, ports)
     except SignatureError as error:
         outcome, given = Received.UNSIGNED, _problem(error)
+        problem = error.problem
     except UnknownShopError as error:
         outcome, given = Received.UNKNOWN, _problem(error)
     except UnavailableError as error:
@@ -82,7 +86,8 @@ def answer(request: Request, ports: Ports) -> Answer:
 
 def _take(request: Request, platform: Platform, now: datetime, ports: Ports) -> Answer:
     deadline = now + platform.answer_within
-    shop = ports.shops.get(request.shop, deadline)
+    document_by = deadline - ATTEMPT  # or the queue would keep the shop waiting
+    shop = ports.shops.get(request.shop, document_by)
     if shop.platform != platform.name:
         raise UnknownShopError
     if platform.is_ping(request.headers, request.body):
@@ -94,9 +99,13 @@ def _take(request: Request, platform: Platform, now: datetime, ports: Ports) -> 
             shop=request.shop,
         )
         return Answer(200, {"outcome": Received.IGNORED, "reason": Reason.PING})
-    shop = _verified(request, platform, shop, now, deadline, ports)
+    shop = _verified(request, platform, shop, now, document_by, ports)
 
     decision = decide(platform, request.shop, shop, request.headers, request.body, now)
+    if (asked := decision.privacy) is not None:
+        if decision.reason is not None:
+            return _refuse(asked, decision.reason, decision.problem, request, ports)
+        return _accept(asked, platform, request.shop, now, deadline, ports)
     line: dict[str, Any] = {
         "platform": platform.name,
         "shop": request.shop,
@@ -133,6 +142,57 @@ def _take(request: Request, platform: Platform, now: datetime, ports: Ports) -> 
     )
 
 
+def _accept(
+    asked: PrivacyRequest,
+    platform: Platform,
+    shop: str,
+    now: datetime,
+    deadline: datetime,
+    ports: Ports,
+) -> Answer:
+    """Queue what is to be erased. What is asked for to be shown is for an operator to answer."""
+    event: str = Received.ACCEPTED
+    named: tuple[str, ...] | None = None
+    if asked.wish is Wish.DATA:
+        event, named = "data_requested", asked.order_ids[:MOST_NAMED]
+    else:
+        try:
+            if asked.wish is Wish.ERASE_SHOP:
+                ports.enqueue(of_shop(platform.name, shop, now), deadline)
+            for wish in of_orders(asked.order_ids, platform.name, shop, now):
+                ports.enqueue(wish, deadline)
+        except StorageError as error:  # what is on the queue by then does no harm a second time
+            raise UnavailableError from error
+    ports.emit(
+        event,
+        outcome=Received.ACCEPTED,
+        request=asked.name,
+        orders=len(asked.order_ids),
+        order_ids=named,
+        platform=platform.name,
+        shop=shop,
+    )
+    return Answer(200, {"outcome": Received.ACCEPTED, "request": asked.name})
+
+
+def _refuse(
+    asked: PrivacyRequest, reason: Reason, problem: str | None, request: Request, ports: Ports
+) -> Answer:
+    """What of it somebody has to do by hand is in the line."""
+    ports.emit(
+        "request_refused",
+        outcome=Received.IGNORED,
+        reason=reason,
+        problem=problem,
+        request=asked.name,
+        orders=len(asked.order_ids),
+        order_ids=asked.order_ids[:MOST_NAMED],
+        platform=request.platform,
+        shop=request.shop,
+    )
+    return Answer(200, {"outcome": Received.IGNORED, "reason": reason})
+
+
 def _verified(
     request: Request,
     platform: Platform,
@@ -142,12 +202,12 @@ def _verified(
     ports: Ports,
 ) -> Shop:
     try:
-        platform.verify(request.headers, request.body, shop.signing_secrets)
+        platform.verify(request.headers, request.body, shop.signing_secrets, now)
     except SignatureError:
         newer = ports.shops.fresh(request.shop, now, deadline)
         if newer is None or newer.platform != platform.name:
             raise
-        platform.verify(request.headers, request.body, newer.signing_secrets)
+        platform.verify(request.headers, request.body, newer.signing_secrets, now)
         return newer
     return shop
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, Protocol
@@ -13,10 +14,12 @@ from prisjakt_relay.errors import (
     HeldError,
     PlatformAccessError,
     PlatformBusyError,
+    StorageError,
     UnknownShopError,
 )
 from prisjakt_relay.platform_api import PLATFORM_APIS, access
 from prisjakt_relay.platform_api.interface import PlatformApi
+from prisjakt_relay.platforms import EXCLUDED_SOURCES
 from prisjakt_relay.prisjakt.auth import Tokens, credentials_of
 from prisjakt_relay.prisjakt.client import PrisjaktClient
 from prisjakt_relay.queues import enqueue
@@ -57,6 +60,7 @@ shops = Shops(
     alarm=telemetry.alarm,
     scale=settings.time_scale,
     unknown_reads=timedelta(0),
+    platforms=EXCLUDED_SOURCES,
 )
 read_access = secrets_reader(
     secrets, f"{settings.stack}/platform-api/", clock=clock, sleep=time.sleep
@@ -84,7 +88,11 @@ def prisjakt_of(name: str, shop: Shop, deadline: datetime) -> PrisjaktClient | N
         if turn is not None:
             raise HeldError("this hour's requests to Prisjakt are used up", turn)
 
-    return bare_prisjakt.using(credentials, take_turn)
+    def pause(asked: float | None) -> None:
+        with suppress(StorageError):  # then the senders hear it from Prisjakt themselves
+            rate_limit.pause(shop.client, asked, clock())
+
+    return bare_prisjakt.using(credentials, take_turn, pause)
 
 
 def to_queue(conversion: Conversion) -> None:
@@ -108,6 +116,8 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
         time.sleep(seconds)
 
     def api_of(name: str, shop: Shop) -> PlatformApi:
+        if shop.platform not in PLATFORM_APIS:
+            raise PlatformAccessError(access.without_api(shop.platform))
         try:
             document = parse(read_access(name, clock() + PATIENCE))
         except UnknownShopError:

@@ -37,6 +37,7 @@ OVERLAP: Final = timedelta(hours=1)  # what a search index or a slow clock may h
 LONGEST_GAP: Final = timedelta(hours=48)
 MARGIN: Final = timedelta(minutes=5)  # a webhook that is on its way is not lost
 ENOUGH_TIME: Final = timedelta(seconds=60)  # to begin with a shop
+OVERDUE: Final = timedelta(hours=3)  # for who is put off: many shops take turns, without an alarm
 CUT_OFF: Final = "the last run was cut off; the next one goes on where it was"
 NO_TIME: Final = "no time was left; the next run begins with it"
 # Where a shop is off, nobody looks for a click id: that is no silence.
@@ -69,7 +70,9 @@ def reconcile(ports: Ports, deadline: datetime) -> None:
     waiting.sort(key=lambda each: each[1].ran_at.timestamp() if each[1].ran_at else 0.0)
     for name, progress in waiting:
         if deadline - ports.clock() < ENOUGH_TIME:
-            ports.emit("reconcile_failed", shop=name, problem=NO_TIME)
+            late = progress.ran_at is not None and ports.clock() - progress.ran_at > OVERDUE
+            event = "reconcile_failed" if late else "reconcile_put_off"
+            ports.emit(event, shop=name, problem=NO_TIME)
             continue
         try:
             Run(name, progress, ports, deadline).go()
@@ -150,7 +153,8 @@ class Run:
         )
 
     def _interval(self) -> tuple[datetime, datetime]:
-        """From the cursor, minus an overlap; not further back than the longest gap.
+        """From the cursor, minus an overlap; not further back than the longest gap. What lies
+        before that is told.
 
         The overlap is for what was not to be seen yet when the cursor was moved. Where the run that
         moved it was cut off, far behind its reach, there is less of that or none: or else a run
@@ -159,12 +163,7 @@ class Run:
         scale = self._ports.scale
         until = self._began - MARGIN * scale
         earliest = until - LONGEST_GAP
-        cursor = self._progress.cursor
-        if cursor is None:
-            self._progress = replace(
-                self._progress, cursor=earliest, last_order_at=until, last_click_at=until
-            )
-            return earliest, until
+        cursor = self._progress.cursor or earliest
         if cursor < earliest:
             self._ports.emit(
                 "reconcile_gap",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from prisjakt_relay.errors import StorageError
 from prisjakt_relay.ledger import CONTENTIONS, Store, moment_text
 
 LIST: Final = "reconciled-shops"
+FIRST_LOOK: Final = timedelta(hours=46)  # back; a first run that comes in time reads all of it
 
 Changed = Callable[[Mapping[str, Any] | None], dict[str, Any] | None]
 """What becomes of an item, if there is one; None to leave it as it is."""
@@ -45,12 +46,23 @@ class ProgressBook:
         item = self._store.get(LIST)
         return tuple(sorted(item["shops"])) if item else ()
 
-    def switch(self, shop: str, *, on: bool) -> bool:
-        """Put the shop on the list, or take it off; returns whether that changed anything.
+    def add(self, shop: str, now: datetime) -> bool:
+        """Put the shop on the list; returns whether it was not on it.
 
-        It begins anew: that nobody looked while it was off the list is neither gap nor silence.
+        It begins anew, with the last days' orders: that nobody looked while it was off the list is
+        neither gap nor silence.
         """
+        added = self._listed(shop, on=True)
+        if added:
+            beginning = Progress(cursor=now - FIRST_LOOK, last_order_at=now, last_click_at=now)
+            self.put(shop, beginning)
+        return added
 
+    def remove(self, shop: str) -> bool:
+        """Take the shop off the list; returns whether it was on it."""
+        return self._listed(shop, on=False)
+
+    def _listed(self, shop: str, *, on: bool) -> bool:
         def changed(item: Mapping[str, Any] | None) -> dict[str, Any] | None:
             shops = dict(item["shops"]) if item else {}
             if (shop in shops) is on:
@@ -61,10 +73,7 @@ class ProgressBook:
                 del shops[shop]
             return {"shops": shops}
 
-        switched = amend(self._store, LIST, changed)
-        if switched and on:
-            self.put(shop, Progress())
-        return switched
+        return amend(self._store, LIST, changed)
 
     def get(self, shop: str) -> Progress:
         item = self._store.get(_key(shop)) or {}

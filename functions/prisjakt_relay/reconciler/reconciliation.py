@@ -36,6 +36,7 @@ class Standing(StrEnum):
     CORRECTION_REFUSED = "correction_refused"
     NOTHING_TO_REPORT = "nothing_to_report"
     DEAD = "dead"
+    ERASED = "erased"
     DROPPED = "dropped"
     MISSED = "missed"  # to be reported, and nothing is known of it
     OUTDATED = "outdated"  # the ledger knows an older state of it
@@ -114,6 +115,8 @@ def standing(conversion: Conversion, record: Record | None, shop: Shop, now: dat
     """By what the shop says now and what the ledger holds."""
     if record is None or record.expires_at <= now:
         return Standing.MISSED
+    if record.status is Status.ERASED:
+        return Standing.ERASED
     facts = Facts.of(conversion)
     # A figure in another currency says nothing about the frozen one: the sender leaves it alone.
     frozen = record.uncertain or is_at_prisjakt(record)

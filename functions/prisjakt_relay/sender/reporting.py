@@ -9,12 +9,18 @@ from typing import Final
 
 from prisjakt_relay import ledger
 from prisjakt_relay.conversion import PURCHASE, Conversion
-from prisjakt_relay.errors import MessageError, StorageError, UnavailableError, UnknownShopError
+from prisjakt_relay.errors import (
+    AwsError,
+    MessageError,
+    StorageError,
+    UnavailableError,
+    UnknownShopError,
+)
 from prisjakt_relay.ledger import Facts
 from prisjakt_relay.outcomes import Outcome
 from prisjakt_relay.queues import Message
+from prisjakt_relay.sender.erasing import erase
 from prisjakt_relay.sender.sending import (
-    FIRST_WAIT,
     LONGEST_WAIT,
     Order,
     Ports,
@@ -23,8 +29,11 @@ from prisjakt_relay.sender.sending import (
     Try,
     Wait,
     answer_fields,
+    emit_erased,
     emit_outcome,
     jittered,
+    put_off,
+    stored_later,
     until_turn,
 )
 from prisjakt_relay.shop import Shop
@@ -39,7 +48,7 @@ def report(messages: Sequence[Message], ports: Ports, deadline: datetime) -> lis
     back to the queue. Messages of one order are merged: the highest revision speaks for all.
     """
     sending = Sending(ports, deadline)
-    readable, unsettled = _read(messages, ports)
+    readable, unsettled = _read(messages, sending, ports)
     for order, wait in _results(readable, sending, ports):
         if wait is not None and not _comes_back(order, wait, ports):
             unsettled.append(order.message.id)
@@ -49,18 +58,25 @@ def report(messages: Sequence[Message], ports: Ports, deadline: datetime) -> lis
     return unsettled
 
 
-def _read(messages: Iterable[Message], ports: Ports) -> tuple[list[Order], list[str]]:
-    """Orders, and the ids of messages that are neither readable nor set aside safely."""
+def _read(
+    messages: Iterable[Message], sending: Sending, ports: Ports
+) -> tuple[list[Order], list[str]]:
+    """Orders, and the ids of messages that are not: of erasures that are not at their end, and of
+    what is neither readable nor set aside safely. What is to be erased is, before anything is sent.
+    """
     readable: list[Order] = []
-    stuck: list[str] = []
+    others: list[tuple[Message, MessageError]] = []
     for message in messages:
         try:
             readable.append(Order(message, Conversion.from_message(message.body)))
         except MessageError as error:
-            ports.emit(Outcome.UNREADABLE, message_id=message.id, field=error.field)
-            if not ports.queue.set_aside(message):
-                stuck.append(message.id)
-    return readable, stuck
+            others.append((message, error))
+    unsettled, unreadable = erase(others, sending, ports)
+    for message, why in unreadable:
+        ports.emit(Outcome.UNREADABLE, message_id=message.id, field=why.field)
+        if not ports.queue.set_aside(message):
+            unsettled.append(message.id)
+    return readable, unsettled
 
 
 def _results(readable: Iterable[Order], sending: Sending, ports: Ports) -> Iterable[Result]:
@@ -68,7 +84,7 @@ def _results(readable: Iterable[Order], sending: Sending, ports: Ports) -> Itera
     together: list[Try] = []
     alone: list[Order] = []
     for order in _newest(readable):
-        shop = _shop(order, ports)
+        shop = _shop(order, sending, ports)
         if isinstance(shop, Shop) and not _goes_together(order, shop):
             alone.append(order)  # and is not claimed before its time
             continue
@@ -80,7 +96,7 @@ def _results(readable: Iterable[Order], sending: Sending, ports: Ports) -> Itera
     yield from sending.together(together)
     for orders in (alone, sending.once_more):
         for order in orders:
-            claim = _claim(order, _shop(order, ports), sending, ports)
+            claim = _claim(order, _shop(order, sending, ports), sending, ports)
             if isinstance(claim, Try):
                 yield from sending.together([claim])
             else:
@@ -98,16 +114,27 @@ def _newest(readable: Iterable[Order]) -> Iterable[Order]:
     return orders.values()
 
 
-def _shop(order: Order, ports: Ports) -> Shop | Wait:
+def _shop(order: Order, sending: Sending, ports: Ports) -> Shop | Wait:
     now = ports.clock()
+    if (wait := sending.storage_is_away(order.message)) is not None:
+        return wait
+    name, cause = order.conversion.shop, "shop document not available"
+    if name in sending.without_document:
+        return stored_later(order.message, ports, cause)
     try:
-        return ports.shops.get(order.conversion.shop, now)
+        return ports.shops.get(name, now)
     except UnknownShopError:
         old = now - order.conversion.received_at > ledger.LAST_FIRST_REPORT
         seconds = jittered(LONGEST_WAIT, ports)
         return Wait(seconds, "unknown shop", event="set_up_refused", hopeless=old)
-    except UnavailableError:
-        return Wait(jittered(FIRST_WAIT, ports), "shop document not available")
+    except UnavailableError as error:
+        sending.without_document.add(name)
+        reason = error.__cause__
+        if isinstance(reason, StorageError) and not isinstance(reason, AwsError):
+            return sending.storage_failed(order.message, cause)
+        return stored_later(
+            order.message, ports, cause
+        )  # that was answered, and concerns this shop
 
 
 def _goes_together(order: Order, shop: Shop) -> bool:
@@ -118,8 +145,17 @@ def _goes_together(order: Order, shop: Shop) -> bool:
 def _claim(order: Order, shop: Shop | Wait, sending: Sending, ports: Ports) -> Try | Wait | None:
     """The right to send the order, a reason to wait, or None when nothing is left to do."""
     now = ports.clock()
-    if (wait := sending.over(order)) is not None:
+    found = shop if isinstance(shop, Shop) else None
+    if (wait := sending.over(order, found)) is not None:
         return wait
+    if (wait := sending.storage_is_away(order.message)) is not None:
+        return wait
+    try:
+        if sending.is_to_be_forgotten(order, found, now):
+            _forget(order.conversion, now, ports)
+            return None
+    except StorageError as error:
+        return sending.storage_failed(order.message, f"storage: {error}")
     if isinstance(shop, Wait):
         return shop
     corrects = shop.corrections and _goes_together(order, shop)
@@ -132,7 +168,8 @@ def _claim(order: Order, shop: Shop | Wait, sending: Sending, ports: Ports) -> T
             token=ports.new_token(),
         )
     except StorageError as error:
-        return Wait(jittered(FIRST_WAIT, ports), f"storage: {error}")
+        return sending.storage_failed(order.message, f"storage: {error}")
+    sending.storage_failures = 0
     if claim.outcome is not None:
         emit_outcome(claim.outcome, claim.record, ports)
         return None
@@ -142,6 +179,18 @@ def _claim(order: Order, shop: Shop | Wait, sending: Sending, ports: Ports) -> T
             return Wait(until_turn(left, ports), "its turn has not come")
         return Wait(min(left, BUSY_WAIT * ports.scale), "another sender has it")
     return Try(order, claim.record, shop, corrects=corrects, waited=claim.waited)
+
+
+def _forget(conversion: Conversion, now: datetime, ports: Ports) -> None:
+    """Its next revision must not be reported either."""
+    ports.ledger.erase(
+        platform=conversion.platform,
+        shop=conversion.shop,
+        order_id=conversion.order_id,
+        event_name=conversion.event_name,
+        now=now,
+    )
+    emit_erased(conversion, ports)
 
 
 def _comes_back(order: Order, wait: Wait, ports: Ports) -> bool:
@@ -162,7 +211,4 @@ def _comes_back(order: Order, wait: Wait, ports: Ports) -> bool:
     )
     if wait.hopeless and ports.queue.set_aside(message):
         return True
-    if message.is_worn(now) and ports.queue.renew(message, conversion.shop, wait.seconds):
-        return True
-    ports.queue.postpone(message, wait.seconds)
-    return False
+    return put_off(message, conversion.shop, wait.seconds, ports)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from zlib import crc32
 
 from pydantic import ValidationError
 
@@ -41,10 +42,12 @@ if TYPE_CHECKING:
 FIRST_WAIT: Final = 30.0
 SLOW_WAIT: Final = 300.0  # for what only the shop can mend
 LONGEST_WAIT: Final = 3600.0
+GATHERED: Final = 300.0  # who waits longer comes back together with others of the client
 UNSENT_WAIT: Final = 5.0
 ENOUGH_TIME: Final = timedelta(seconds=12)  # connect 2 s + read 8 s, and time to write it down
 TIME_TO_SETTLE: Final = timedelta(milliseconds=20)  # more for each further order of a batch
 TIME_OUTS_IN_A_ROW: Final = 2
+STORAGE_FAILURES_IN_A_ROW: Final = 2
 UNANSWERED_IN_A_ROW: Final = 5
 TRIES: Final = 3  # that end with a refusal before an order is given up,
 OWN_REFUSALS: Final = 2  # the last of them while the shop's other orders got through
@@ -52,6 +55,7 @@ BATCH: Final = 100
 UNAUTHORISED: Final = 401
 TOO_LARGE: Final = 413
 EXTRA_REQUESTS: Final = 16  # to find what is wrong with a batch
+UNCLAIMED: Final = timedelta(hours=1)  # after which it is asked whether the shop is forgotten
 NEARBY: Final = timedelta(hours=1)  # within which a browser's time of an order is of ours
 
 
@@ -117,6 +121,9 @@ class Sending:
     deadline: datetime
     succeeded: dict[tuple[str, bool], datetime] = field(default_factory=dict)
     once_more: list[Order] = field(default_factory=list)
+    storage_failures: int = 0  # in a row
+    without_document: set[str] = field(default_factory=set)  # shops that were asked for in vain
+    _erased_until: dict[str, datetime | None] = field(default_factory=dict)
     _time_outs: int = 0
     _unanswered: int = 0
     _extra: int = 0
@@ -140,14 +147,44 @@ class Sending:
         for one in singles:
             yield from self._single(one)
 
-    def over(self, order: Order) -> Wait | None:
+    def over(self, order: Order, shop: Shop | None) -> Wait | None:
         """Why nothing more may be sent in this round, if so."""
         if self._time_outs >= TIME_OUTS_IN_A_ROW or self._unanswered >= UNANSWERED_IN_A_ROW:
-            seconds = FIRST_WAIT * 2 ** min(order.message.receives - 1, 7)
-            return Wait(jittered(seconds, self.ports), "Prisjakt does not answer")
+            seconds = jittered(_growing(order.message), self.ports)
+            return Wait(gathered(seconds, shop, self.ports), "Prisjakt does not answer")
         if self.ports.clock() + ENOUGH_TIME > self.deadline:
             return Wait(UNSENT_WAIT * self.ports.scale, "no time left in this round")
         return None
+
+    def storage_is_away(self, message: Message) -> Wait | None:
+        """Why nothing more is asked of AWS in this round, if so: each failure takes seconds, and a
+        whole batch of them would outlast the function. A lease that is left ends by itself."""
+        if self.storage_failures < STORAGE_FAILURES_IN_A_ROW:
+            return None
+        return stored_later(message, self.ports, "storage does not answer")
+
+    def storage_failed(self, message: Message, cause: str) -> Wait:
+        """Count it, for whoever comes next in this round."""
+        self.storage_failures += 1
+        return stored_later(message, self.ports, cause)
+
+    def is_to_be_forgotten(self, order: Order, shop: Shop | None, now: datetime) -> bool:
+        """Whether the whole shop was erased after this message came. The ledger has an answer of
+        its own for each order that it knows, and a second look of the erasure finds what is claimed
+        within the hour: only for what waited longer is the shop's own item read. Where the shop has
+        no document any more, its orders do not come as far as the ledger."""
+        one = order.conversion
+        if now - one.received_at <= UNCLAIMED * self.ports.scale:
+            return False
+        if one.shop not in self._erased_until:
+            self._erased_until[one.shop] = self.ports.ledger.erased_until(one.shop)
+        until = self._erased_until[one.shop]
+        if until is not None and one.received_at <= until:
+            return True
+        if shop is not None:
+            return False
+        record = self.ports.ledger.get(ledger.key(one.shop, one.order_id, one.event_name))
+        return record is not None and record.status is ledger.Status.ERASED
 
     # One request, whatever it carries
 
@@ -182,7 +219,7 @@ class Sending:
         now = self.ports.clock()
         if now + ENOUGH_TIME + TIME_TO_SETTLE * (len(tries) - 1) > self.deadline:
             raise HeldError("no time left in this round")
-        if self.over(tries[0].order) is not None:
+        if self.over(tries[0].order, tries[0].shop) is not None:
             raise HeldError("Prisjakt does not answer")
         if not counts:
             return
@@ -200,11 +237,7 @@ class Sending:
     # A single order
 
     def _single(self, one: Try) -> Iterator[Result]:
-        try:
-            wait = self._correct(one) if one.is_correction else self._report(one)
-        except StorageError as error:  # the lease ends by itself
-            wait = Wait(jittered(FIRST_WAIT, self.ports), f"storage: {error}")
-        yield one.order, wait
+        yield from self._settling(one, self._correct if one.is_correction else self._report)
 
     def _report(self, one: Try) -> Wait | None:
         """POST a first report."""
@@ -361,10 +394,13 @@ class Sending:
     # What came of it
 
     def _settling(self, one: Try, settle: Callable[[Try], Wait | None]) -> Iterator[Result]:
-        try:
-            wait = settle(one)
-        except StorageError as error:  # the lease ends by itself
-            wait = Wait(jittered(FIRST_WAIT, self.ports), f"storage: {error}")
+        wait = self.storage_is_away(one.order.message)
+        if wait is None:
+            try:
+                wait = settle(one)
+                self.storage_failures = 0
+            except StorageError as error:
+                wait = self.storage_failed(one.order.message, f"storage: {error}")
         yield one.order, wait
 
     def _succeeded(self, one: Try, *, correction: bool) -> None:
@@ -424,7 +460,7 @@ class Sending:
     def _held(self, one: Try, error: HeldError) -> Wait:
         """Nothing was sent: it is no try, and the order keeps its place in line."""
         now = self.ports.clock()
-        wait = self.over(one.order) or Wait(UNSENT_WAIT * self.ports.scale, error.cause)
+        wait = self.over(one.order, one.shop) or Wait(UNSENT_WAIT * self.ports.scale, error.cause)
         if error.until is not None:
             wait = Wait(until_turn((error.until - now).total_seconds(), self.ports), error.cause)
         kept = now if one.waited else None  # it need not stand in line again
@@ -463,6 +499,7 @@ class Sending:
         if isinstance(error, NotAnsweredError) and error.sent and error.timed_out:
             not_before = now + self.ports.ledger.late  # it may still be under way
             seconds = max(seconds, self.ports.ledger.late.total_seconds())
+        seconds = gathered(seconds, one.shop, self.ports)
         change = partial(
             ledger.failed,
             answer=error.problem,
@@ -475,8 +512,37 @@ class Sending:
 
 
 def jittered(seconds: float, ports: Ports) -> float:
-    """Full jitter, so that a thousand orders do not come back in the same second."""
+    """Full jitter, so that what failed together does not come back together; but see `gathered`."""
     return ports.random() * min(seconds, LONGEST_WAIT) * ports.scale
+
+
+def gathered(seconds: float, shop: Shop | None, ports: Ports) -> float:
+    """A longer wait ends at one of the client's own moments, a few in an hour, if its orders can
+    share requests: after an outage they do, instead of coming one by one."""
+    period = GATHERED * ports.scale
+    if shop is None or not shop.has_credentials or seconds < period:
+        return seconds
+    seconds = min(seconds, LONGEST_WAIT * ports.scale - period)
+    ends = ports.clock().timestamp() + seconds - crc32(shop.client.encode()) % period
+    return seconds - ends % period + period
+
+
+def stored_later(message: Message, ports: Ports, cause: str) -> Wait:
+    """AWS has trouble: come back soon, but ask less and less often."""
+    return Wait(jittered(min(_growing(message), SLOW_WAIT), ports), cause)
+
+
+def _growing(message: Message) -> float:
+    """Seconds that double with every receive: what kept it from being tried is not counted."""
+    return FIRST_WAIT * 2.0 ** min(message.receives - 1, 7)
+
+
+def put_off(message: Message, group: str, seconds: float, ports: Ports) -> bool:
+    """Make it wait; True if a fresh copy waits instead, so that this message can go."""
+    if message.is_worn(ports.clock()) and ports.queue.renew(message, group, seconds):
+        return True
+    ports.queue.postpone(message, seconds)
+    return False
 
 
 def until_turn(seconds: float, ports: Ports) -> float:
@@ -497,6 +563,17 @@ def emit_outcome(outcome: Outcome, record: Record, ports: Ports) -> None:
         tries=record.tries,
         reason=record.death if outcome is Outcome.DEAD else None,
         **(answer_fields(record.answer) if said else {}),
+    )
+
+
+def emit_erased(conversion: Conversion, ports: Ports) -> None:
+    """A message that nothing is known of, since that was erased."""
+    ports.emit(
+        Outcome.ERASED,
+        outcome=Outcome.ERASED,
+        platform=conversion.platform,
+        shop=conversion.shop,
+        order_id=conversion.order_id,
     )
 
 

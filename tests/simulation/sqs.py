@@ -1,96 +1,24 @@
-"""AWS as the relay sees it: a table, a queue with its event source mapping, and their failures."""
+"""SQS as the relay sees it: the queue, its dead letters, and the event source mapping."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.sender.world import updated
-
 from prisjakt_relay.errors import AwsError
-from prisjakt_relay.ledger import Condition
 from prisjakt_relay.queues import Message
 
 if TYPE_CHECKING:
+    from tests.simulation.settings import EventSource
     from tests.simulation.world import World
 
 VISIBILITY: Final = timedelta(seconds=360)
 RETENTION: Final = timedelta(days=14)
 LONGEST_VISIBILITY: Final = timedelta(hours=12)
+LONGEST_DELAY: Final = 900  # seconds
 MOST_RECEIVES: Final = 1000
-
-
-class Table:
-    """`ledger.Store`: conditional writes, throttling, answers lost after the write, a late TTL."""
-
-    def __init__(self, world: World) -> None:
-        self.items: dict[str, dict[str, Any]] = {}
-        self._world = world
-        self._ttl_lag = world.random.randrange(0, 48 * 3600)
-
-    def get(self, item_key: str) -> Mapping[str, Any] | None:
-        self._world.before("get")
-        item = self._there(item_key)
-        self._world.after("get")
-        return item
-
-    def put(self, item: Mapping[str, Any], *, previous: int | None) -> bool:
-        self._world.before("put")
-        done = self._put(item, previous)
-        self._world.log("    put %s -> %s", item, done)
-        if done and self._world.repeats():
-            done = self._put(item, previous)
-        self._world.after("put")
-        return done
-
-    def _put(self, item: Mapping[str, Any], previous: int | None) -> bool:
-        current = self._there(item["id"])
-        if (current["version"] if current else None) != previous:
-            return False
-        self.items[item["id"]] = dict(item)
-        return True
-
-    def update(
-        self,
-        item_key: str,
-        values: Mapping[str, str | int],
-        *,
-        add: Mapping[str, int],
-        only_if: Sequence[Condition],
-    ) -> tuple[bool, Mapping[str, Any]]:
-        self._world.before("update")
-        answer = self._update(item_key, values, add, only_if)
-        if answer[0] and self._world.repeats():
-            answer = self._update(item_key, values, add, only_if)
-        self._world.after("update")
-        return answer
-
-    def _update(
-        self,
-        item_key: str,
-        values: Mapping[str, str | int],
-        add: Mapping[str, int],
-        only_if: Sequence[Condition],
-    ) -> tuple[bool, Mapping[str, Any]]:
-        item = self._there(item_key) or {"id": item_key}
-        done, after = updated(item, values, add, only_if)
-        if done:
-            self.items[item_key] = after
-        return done, after
-
-    def _there(self, item_key: str) -> dict[str, Any] | None:
-        item = self.items.get(item_key)
-        if (
-            item is not None
-            and "expires_at" in item
-            and item["expires_at"] + self._ttl_lag < self._world.time.now.timestamp()
-        ):
-            del self.items[item_key]
-            return None
-        return item
 
 
 @dataclass(slots=True)
@@ -113,43 +41,44 @@ class Queue:
     """
 
     def __init__(self, world: World) -> None:
-        random = world.random
+        self.deploy(world.setting.event_sources[0])
         self.waiting: dict[str, Waiting] = {}
         self.dead_letters: list[str] = []
         self.lost: list[str] = []
         self.bodies: list[str] = []
         self.senders = 0
-        self.most_senders = random.choice((1, 2, 2, 3, 5, 10))
-        self.batch = random.choice((10, 10, 100))
-        self.window = random.choice((0.2, 0.2, 5.0, 60.0))
-        self.doubles = random.choice((0.0, 0.01, 0.05))
-        self.first_receives = random.choice((0,) * 12 + (285, 295))
+        self.doubles = world.setting.doubles
+        self.first_receives = world.setting.first_receives
         self._world = world
-        self._random: Random = random
+        self._random = world.random
         self._ids = 0
         self._receipts = 0
 
-    # What the relay calls, as `aws.Service`
+    def deploy(self, source: EventSource) -> None:
+        self.most_senders = source.senders
+        self.batch = source.batch
+        self.window = source.window
+
+    # What the relay calls
 
     def call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        self._world.before("sqs")
-        self.perform(operation, parameters)
-        self._world.after("sqs")
-        return {}
-
-    def perform(self, operation: str, parameters: Mapping[str, Any]) -> None:
         if operation == "ChangeMessageVisibility":
             self._change(parameters["ReceiptHandle"], parameters["VisibilityTimeout"])
         elif parameters["QueueUrl"] == "dead-letters":
             self.dead_letters.append(parameters["MessageBody"])
         else:
-            self.send(parameters["MessageBody"], parameters.get("DelaySeconds", 0))
+            delay = parameters.get("DelaySeconds", 0)
+            if delay > LONGEST_DELAY:
+                raise AwsError("SendMessage", "InvalidParameterValue")
+            is_copy = "DelaySeconds" in parameters
+            self.send(parameters["MessageBody"], delay, 0 if is_copy else self.first_receives)
+        return {}
 
-    def send(self, body: str, delay: float = 0.0) -> None:
+    def send(self, body: str, delay: float = 0.0, receives: int = 0) -> None:
         self._ids += 1
         now = self._world.time.now
         self.bodies.append(body)
-        message = Waiting(f"m{self._ids}", body, now, now, self.first_receives)
+        message = Waiting(f"m{self._ids}", body, now, now, receives)
         self.waiting[message.id] = message
         self._world.log("queue: %s %s", message.id, body)
         self._show(message, now + timedelta(seconds=delay))
@@ -161,10 +90,11 @@ class Queue:
             raise AwsError("ChangeMessageVisibility", "InvalidParameterValue")
         later = now + timedelta(seconds=seconds)
         if later - message.received_at > LONGEST_VISIBILITY:
+            self._world.violated(f"{message.id} was to be hidden for over 12 h in all")
             raise AwsError("ChangeMessageVisibility", "InvalidParameterValue")
-        if message.receipt == int(number):
+        if message.receipt == int(number) and message.visible_at > now:
             self._show(message, later)
-        elif self._random.random() < 0.5:  # stale: the pages leave open what happens
+        elif self._random.random() < 0.5:  # stale, or seen again: AWS may refuse, or do nothing
             raise AwsError("ChangeMessageVisibility", "ReceiptHandleIsInvalid")
 
     # The event source mapping
@@ -177,6 +107,10 @@ class Queue:
     def poll(self) -> None:
         now = self._world.time.now
         if self.senders >= self.most_senders:
+            return
+        if self._world.troubles.happens("sqs away", now):
+            self._world.time.steps -= 1  # asking in vain for weeks is no step of the relay's
+            self._world.time.after(self._random.uniform(1, 20), self.poll)
             return
         visible = [one for one in self.waiting.values() if one.visible_at <= now]
         if not visible:
@@ -217,12 +151,17 @@ class Queue:
     def answered(self, messages: Sequence[Message], unsettled: Sequence[str] | None) -> None:
         """A partial batch answer, or None for an invocation that failed: nothing is deleted."""
         self.senders -= 1
+        if self._world.strikes("sqs away"):  # then nothing is deleted either
+            unsettled = None
         for message in messages:
             if unsettled is None or message.id in unsettled:
                 continue
             found = self.waiting.get(message.id)
-            if found is None or message.receipt != f"{found.id}/{found.receipt}":
-                continue  # deleting by an old receipt does nothing
+            if found is None:
+                continue
+            is_stale = message.receipt != f"{found.id}/{found.receipt}"
+            if is_stale and self._random.random() < 0.5:
+                continue  # deleting by an old receipt may do nothing
             del self.waiting[message.id]
             if self._random.random() < self.doubles:
                 self.waiting[message.id] = found
