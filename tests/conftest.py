@@ -18,6 +18,7 @@ import pytest
 from botocore.loaders import create_loader
 from hypothesis import HealthCheck, settings
 
+from prisjakt_relay import aws
 from prisjakt_relay.local.aws import EmbeddedAws
 from prisjakt_relay.local.deliveries import Delivery, load_all
 from prisjakt_relay.local.system import LocalSystem, sample_shops
@@ -84,6 +85,15 @@ def embedded_aws() -> Iterator[EmbeddedAws]:
         port = free.getsockname()[1]
     with EmbeddedAws(port) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def patient_aws(embedded_aws: EmbeddedAws) -> Iterator[EmbeddedAws]:
+    """The same, whose answers the functions may wait for as long as a busy machine takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aws, "CONNECT_SECONDS", PATIENCE)
+        patch.setattr(aws, "READ_SECONDS", PATIENCE)
+        yield embedded_aws
 
 
 @pytest.fixture(scope="session", autouse=True)

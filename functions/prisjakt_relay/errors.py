@@ -89,7 +89,7 @@ class SignatureError(RequestError):
 
     def __init__(self, problem: str | None = None) -> None:
         """`problem` is for the log, never for the answer."""
-        super().__init__(*filter(None, [problem]))
+        super().__init__()
         self.problem = problem
 
 

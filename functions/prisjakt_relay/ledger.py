@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from prisjakt_relay.conversion import Conversion, utc_text
+from prisjakt_relay.conversion import OLDEST, Conversion, utc_text
 from prisjakt_relay.errors import Problem, StorageError
 from prisjakt_relay.outcomes import DeathReason, Outcome
 
@@ -22,6 +22,9 @@ KEPT: Final = timedelta(days=90)
 DEAD_KEPT: Final = timedelta(days=180)
 LEASE: Final = timedelta(seconds=75)
 LAST_FIRST_REPORT: Final = timedelta(days=29)  # Prisjakt forgets an event id after 30
+# An order of any day since then may be here: as old as one may be when it comes, tried for as long
+# as Prisjakt may take it, dead, and dead once more after it was given up; today and tomorrow.
+FURTHEST: Final = OLDEST + LAST_FIRST_REPORT + 2 * DEAD_KEPT + timedelta(days=2)
 LATE: Final = timedelta(minutes=5)  # after which a write that timed out is no longer under way
 SHOWN: Final = timedelta(days=1)
 CONTENTIONS: Final = 20

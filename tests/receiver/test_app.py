@@ -71,9 +71,9 @@ class Stack:
         return messages
 
 
-@pytest.fixture(scope="session")
-def stack(embedded_aws: EmbeddedAws) -> Stack:
-    environment = CREDENTIALS | {"AWS_ENDPOINT_URL": embedded_aws.endpoint}
+@pytest.fixture(scope="module")
+def stack(patient_aws: EmbeddedAws) -> Stack:
+    environment = CREDENTIALS | {"AWS_ENDPOINT_URL": patient_aws.endpoint}
     name = f"stack-{uuid.uuid4()}"
     secrets = Service("secretsmanager", environment=environment)
     for shop, document in sample_shops().items():
@@ -87,7 +87,7 @@ def stack(embedded_aws: EmbeddedAws) -> Stack:
         )
     sqs = Service("sqs", environment=environment)
     queue_url = sqs.call("CreateQueue", {"QueueName": name})["QueueUrl"]
-    return Stack(name, embedded_aws.endpoint, queue_url, sqs)
+    return Stack(name, patient_aws.endpoint, queue_url, sqs)
 
 
 @pytest.fixture

@@ -28,12 +28,18 @@ from prisjakt_relay.rate_limit import RateLimit
 from prisjakt_relay.shop import from_document, unknown_fields
 
 HERE = Path(__file__).parent
+QUEUE = project.root() / "events" / "queue"
 FILES = sorted((HERE / "ledger-items").glob("*/*.json"))
 ORDERS = [file for file in FILES if file.name.startswith("order-")]
 ERASED = [file for file in FILES if file.name.startswith("erased-")]
 QUEUED = ("order-held", "order-paused")
 NEVER_SENT = ("order-nothing-to-report", "order-dead", "order-given-up", *QUEUED)
 HOURS = timedelta(hours=2)
+
+
+def each_file(folder: Path, pattern: str) -> pytest.MarkDecorator:
+    """The test of one file, for all of them."""
+    return pytest.mark.parametrize("file", sorted(folder.glob(pattern)), ids=lambda file: file.stem)
 
 
 def name_of(file: Path) -> str:
@@ -242,11 +248,7 @@ def test_the_commands_read_every_order(local_system: LocalSystem, stack: Stack) 
     assert statuses == {file: read(file)["status"] for file in ORDERS}
 
 
-@pytest.mark.parametrize(
-    "file",
-    sorted((project.root() / "events" / "queue").glob("conversion-*.json")),
-    ids=lambda file: file.stem,
-)
+@each_file(QUEUE, "conversion-*.json")
 def test_every_version_of_a_message_is_reported(file: Path, world: World) -> None:
     message = Conversion.from_message(file.read_text("utf-8"))
     world.documents[message.shop] = world.documents["alfa"] | {"platform": message.platform}
@@ -259,11 +261,7 @@ def test_every_version_of_a_message_is_reported(file: Path, world: World) -> Non
     assert event.amount == message.amount
 
 
-@pytest.mark.parametrize(
-    "file",
-    sorted((project.root() / "events" / "queue").glob("erasure-*.json")),
-    ids=lambda file: file.stem,
-)
+@each_file(QUEUE, "erasure-*.json")
 def test_every_version_of_an_erasure_is_carried_out(file: Path, world: World) -> None:
     wish = Erasure.from_message(file.read_text("utf-8"))
     world.documents[wish.shop] = world.documents["alfa"]
@@ -278,7 +276,7 @@ def test_every_version_of_an_erasure_is_carried_out(file: Path, world: World) ->
     assert {one.status for one in records} == {Status.ERASED}
 
 
-@pytest.mark.parametrize("file", sorted(HERE.glob("shops-*.json")), ids=lambda file: file.stem)
+@each_file(HERE, "shops-*.json")
 def test_every_shop_document_of_an_earlier_version_is_read(file: Path) -> None:
     for name, document in json.loads(file.read_text("utf-8")).items():
         shop = from_document(document)

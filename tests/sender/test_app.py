@@ -95,9 +95,9 @@ def model() -> PrisjaktModel:
 
 
 @pytest.fixture
-def place(embedded_aws: EmbeddedAws, model: PrisjaktModel) -> Iterator[Place]:
+def place(patient_aws: EmbeddedAws, model: PrisjaktModel) -> Iterator[Place]:
     stack = f"stack-{uuid.uuid4()}"
-    environment = environment_of(embedded_aws)
+    environment = environment_of(patient_aws)
     sqs = aws.Service("sqs", environment=environment)
     dynamodb = aws.Service("dynamodb", environment=environment)
     create_ledger(dynamodb, f"{stack}-ledger")

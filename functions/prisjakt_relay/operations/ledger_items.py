@@ -7,17 +7,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, TypeVar
 
 from prisjakt_relay import ledger
-from prisjakt_relay.conversion import AHEAD, OLDEST, PURCHASE, TEST_PURCHASE
-from prisjakt_relay.ledger import DEAD_KEPT, LAST_FIRST_REPORT, Record, key, shop_day
+from prisjakt_relay.conversion import AHEAD, PURCHASE, TEST_PURCHASE
+from prisjakt_relay.ledger import FURTHEST, Record, key, shop_day
 from prisjakt_relay.operations.stack import Stack, clock, told_clearly
 from prisjakt_relay.operations.threads import threads
 from prisjakt_relay.tables import plain_item
 
 BY_DAY: Final = ledger.BY_DAY
 DEAD: Final = ledger.DEAD
-# As old as an order may be when it comes, tried for as long as Prisjakt may take it, dead, and dead
-# once more after it was given up; today and tomorrow.
-DAYS_KEPT: Final = (OLDEST + LAST_FIRST_REPORT + 2 * DEAD_KEPT).days + 2
+DAYS_KEPT: Final = FURTHEST.days
 _DAYS_AT_ONCE: Final = 8
 
 T = TypeVar("T")

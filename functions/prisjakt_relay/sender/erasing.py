@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from prisjakt_relay.conversion import AHEAD, OLDEST, PURCHASE, TEST_PURCHASE
+from prisjakt_relay.conversion import AHEAD, PURCHASE, TEST_PURCHASE
 from prisjakt_relay.erasure import KIND, Erasure
 from prisjakt_relay.errors import MessageError, StorageError
-from prisjakt_relay.ledger import DEAD_KEPT, LAST_FIRST_REPORT
+from prisjakt_relay.ledger import FURTHEST
 from prisjakt_relay.outcomes import Outcome
 from prisjakt_relay.queues import LONGEST_DELAY, Message
 from prisjakt_relay.sender.sending import (
@@ -26,9 +26,6 @@ from prisjakt_relay.sender.sending import (
 
 SLICE: Final = timedelta(seconds=20)  # of one round; the rest of its time is for orders
 SECOND_LOOK: Final = UNCLAIMED + timedelta(minutes=5)  # after the request
-# An order of any day since then may be in the ledger: as old as one may be when it comes, tried for
-# as long as Prisjakt may take it, dead, and dead once more after it was given up.
-FURTHEST: Final = OLDEST + LAST_FIRST_REPORT + 2 * DEAD_KEPT + timedelta(days=2)
 _DAY: Final = timedelta(days=1)
 
 Unread = tuple[Message, MessageError]
