@@ -627,6 +627,19 @@ def test_what_may_have_been_stored_with_a_refused_batch_is_ours(world: World) ->
     assert all(r.uncertain for r in world.store.records() if r.alone)
 
 
+def test_what_was_refused_with_a_batch_and_then_held_up_has_been_tried(world: World) -> None:
+    """The allowance is used up before it is known which order was in the way."""
+    world.allowance = 1
+    world.ports = world.process()
+    world.model.faults.append(status(400, times=FOR_EVER, external_event_id="1"))
+    world.add(*orders(4))
+    world.round()
+
+    assert {line.fields["cause"] for line in world.lines[-4:]} == {"rate limit"}
+    records = world.store.records()
+    assert {(r.uncertain, r.first_try_at is None, r.tries) for r in records} == {(True, False, 0)}
+
+
 @pytest.mark.parametrize("bad", [["0"], ["0", "1"], ["0", "1", "2"]])
 def test_an_event_beyond_a_documented_limit_does_not_spoil_its_batch(
     bad: list[str], world: World

@@ -89,9 +89,11 @@ def test_copies_of_worn_messages_do_not_breed() -> None:
     assert len(world.queue.bodies) < 200
 
 
-def test_the_29_days_of_an_order_begin_once() -> None:
-    """Refused, then changed, then held up by the allowance: its clock must not begin anew."""
-    world = world_of(83_209)
+@pytest.mark.parametrize("seed", [83_209, 87_795])
+def test_the_29_days_of_an_order_begin_once(seed: int) -> None:
+    """Refused, by itself or with its batch, then held up by the allowance: its clock must not begin
+    anew."""
+    world = world_of(seed)
 
     assert not world.violations, timeline(world)
 

@@ -357,7 +357,7 @@ class Sending:
             elif isinstance(answer, HeldError) and self._extra >= EXTRA_REQUESTS:
                 yield from self._put_off(half)
             elif isinstance(answer, HeldError) or not _is_about_the_batch(answer):
-                yield from self._without_batches(half, answer)
+                yield from self._without_batches([_in_doubt(one) for one in half], answer)
             elif len(half) == 1:
                 yield from self._settling(half[0], partial(self._unsuccessful, error=answer))
             else:
