@@ -21,6 +21,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import PATIENCE
 
 from prisjakt_relay.aws import ATTEMPT, CONNECT_SECONDS, READ_SECONDS, Service, until
 from prisjakt_relay.errors import AwsError, SetupError, StorageError
@@ -89,7 +90,7 @@ def answer(status: int, body: bytes, *, announced: int | None = None) -> Callabl
 
 
 def say_nothing(handler: Handler) -> None:
-    handler.server.closing.wait(5)
+    handler.server.closing.wait(PATIENCE)
 
 
 def hang_up(handler: Handler) -> None:
@@ -307,27 +308,26 @@ def test_an_error_is_told_by_its_code(
     assert len(endpoint.sent) == 1
 
 
-def quick() -> urllib3.PoolManager:
-    timeout = urllib3.Timeout(connect=0.5, read=0.05)
-    return urllib3.PoolManager(timeout=timeout, retries=False)
+def waiting(seconds: float) -> urllib3.PoolManager:
+    return urllib3.PoolManager(timeout=seconds, retries=False)
 
 
 @pytest.mark.parametrize(
-    ("respond", "cause"),
+    ("respond", "seconds", "cause"),
     [
-        (say_nothing, "ReadTimeoutError"),
-        (hang_up, "ProtocolError"),
-        (answer(200, b'{"Name":', announced=100), "ProtocolError"),
+        (say_nothing, 1, "ReadTimeoutError"),
+        (hang_up, PATIENCE, "ProtocolError"),
+        (answer(200, b'{"Name":', announced=100), PATIENCE, "ProtocolError"),
     ],
     ids=["silent", "cut", "cut-in-the-answer"],
 )
 def test_no_answer_is_an_error_that_names_the_operation(
-    respond: Callable[[Handler], None], cause: str, endpoint: Endpoint
+    respond: Callable[[Handler], None], seconds: float, cause: str, endpoint: Endpoint
 ) -> None:
     endpoint.respond = respond
 
     with pytest.raises(StorageError, match=f"^SendMessage: {cause}$") as raised:
-        service("sqs", endpoint, quick()).call("SendMessage", {})
+        service("sqs", endpoint, waiting(seconds)).call("SendMessage", {})
 
     assert not isinstance(raised.value, AwsError)
     assert len(endpoint.sent) == 1
@@ -505,7 +505,8 @@ def test_a_mistake_of_ours_is_not_tried_again(now: datetime) -> None:
 @pytest.fixture
 def embedded(embedded_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Whose answers may take long on a busy machine; nothing here is about that."""
-    monkeypatch.setattr("prisjakt_relay.aws.READ_SECONDS", 30.0)
+    monkeypatch.setattr("prisjakt_relay.aws.CONNECT_SECONDS", PATIENCE)
+    monkeypatch.setattr("prisjakt_relay.aws.READ_SECONDS", PATIENCE)
     return ENVIRONMENT | {"AWS_ENDPOINT_URL": embedded_aws.endpoint}
 
 

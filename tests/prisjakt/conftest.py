@@ -7,7 +7,8 @@ from contextlib import closing
 
 import pytest
 from requests import Session
-from tests.prisjakt.world import SECONDS, Recorder, now
+from tests.conftest import PATIENCE
+from tests.prisjakt.world import Recorder, now
 
 from prisjakt_relay.local.prisjakt_server import PrisjaktServer, create_app, serve
 from prisjakt_relay.prisjakt.client import PrisjaktClient
@@ -33,4 +34,4 @@ def http() -> Iterator[Session]:
 
 @pytest.fixture
 def client(server: PrisjaktServer, http: Session) -> PrisjaktClient:
-    return PrisjaktClient(server.base_address, http, clock=now, timeout=(SECONDS, SECONDS))
+    return PrisjaktClient(server.base_address, http, clock=now, timeout=(PATIENCE, PATIENCE))

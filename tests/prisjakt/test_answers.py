@@ -13,7 +13,8 @@ import responses
 from hypothesis import given
 from hypothesis import strategies as st
 from requests import Session
-from tests.prisjakt.world import PAIR, PIXEL, SECONDS, SHOP, now
+from tests.conftest import PATIENCE
+from tests.prisjakt.world import PAIR, PIXEL, SHOP, now
 from tests.sender.world import START
 
 from prisjakt_relay.errors import (
@@ -245,7 +246,7 @@ def test_no_allowance_is_too_strange_to_be_read(limit: str, remaining: str, rese
 
 
 def pixels_of(http: Session, base: str) -> int:
-    client = PrisjaktClient(base, http, clock=now, credentials=PAIR, timeout=(SECONDS, 0.1))
+    client = PrisjaktClient(base, http, clock=now, credentials=PAIR, timeout=(PATIENCE, 1))
     return len(client.pixels(SHOP))
 
 
@@ -277,7 +278,7 @@ def test_an_answer_that_stops_in_the_middle_can_be_asked_for_again(
                 connection.recv(65_536)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[")
                 if waits:
-                    done.wait(SECONDS)
+                    done.wait(PATIENCE)
 
         thread = Thread(target=stop)
         thread.start()

@@ -14,7 +14,8 @@ import responses
 from requests import Session
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, ReadTimeout
-from tests.prisjakt.world import OAUTH, PAIR, SECONDS, SECRET, Recorder, now
+from tests.conftest import PATIENCE
+from tests.prisjakt.world import OAUTH, PAIR, SECRET, Recorder, now
 from tests.sender.world import Clock
 
 from prisjakt_relay.errors import Problem, TokenError
@@ -29,7 +30,7 @@ THREADS = 8
 
 @pytest.fixture
 def tokens(server: PrisjaktServer, http: Session) -> Tokens:
-    return Tokens(server.token_address, http, clock=now, timeout=(SECONDS, SECONDS))
+    return Tokens(server.token_address, http, clock=now, timeout=(PATIENCE, PATIENCE))
 
 
 @pytest.fixture
@@ -192,7 +193,7 @@ def test_the_time_that_the_answer_took_is_part_of_the_life(http: Session) -> Non
 
 
 def test_eight_threads_ask_once(tokens: Tokens, model: Recorder) -> None:
-    model.faults.append(Fault(kind="hang", operation="token", seconds=0.3))
+    model.faults.append(Fault(kind="hang", operation="token", seconds=1))
 
     got = all_at_once(lambda: tokens.get(OAUTH))
 
@@ -203,7 +204,7 @@ def test_eight_threads_ask_once(tokens: Tokens, model: Recorder) -> None:
 def test_eight_threads_are_refused_at_once(tokens: Tokens, model: Recorder) -> None:
     """A token endpoint that is away is not asked by each in turn."""
     body = {"error": "temporarily_unavailable"}
-    model.faults.append(Fault(kind="status", operation="token", status=503, body=body, seconds=0.3))
+    model.faults.append(Fault(kind="status", operation="token", status=503, body=body, seconds=1))
 
     got = all_at_once(lambda: tokens.get(OAUTH))
 
@@ -214,7 +215,7 @@ def test_eight_threads_are_refused_at_once(tokens: Tokens, model: Recorder) -> N
 
 
 def test_clients_do_not_wait_for_one_another(tokens: Tokens, model: Recorder) -> None:
-    model.faults.append(Fault(kind="hang", operation="token", seconds=0.5))
+    model.faults.append(Fault(kind="hang", operation="token", seconds=3))
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(tokens.get, OAUTH)
         while not (model.calls or slow.done()):

@@ -19,7 +19,8 @@ from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
 from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ReadTimeout, SSLError
 from requests.exceptions import ConnectionError as RequestsConnectionError
-from tests.prisjakt.world import PAIR, PIXEL, SECONDS, SECRET, Recorder, event, now
+from tests.conftest import PATIENCE
+from tests.prisjakt.world import PAIR, PIXEL, SECRET, Recorder, event, now
 from tests.sender.world import BARE_CLICK_ID
 from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection
@@ -367,7 +368,7 @@ def test_an_answer_that_does_not_come_is_a_time_out(
     server: PrisjaktServer, http: Session, model: Recorder
 ) -> None:
     model.faults.append(Fault(kind="hang", seconds=30))
-    client = PrisjaktClient(server.base_address, http, clock=now, timeout=(SECONDS, 0.1))
+    client = PrisjaktClient(server.base_address, http, clock=now, timeout=(PATIENCE, 1))
 
     assert not_answered(client) == (True, True)
     assert len(model.events) == 1
@@ -385,12 +386,12 @@ def test_an_answer_that_stops_in_the_middle_counts_by_its_status(
             connection, _ = listener.accept()
             with connection:
                 connection.sendall(f"HTTP/1.1 {status} So\r\nContent-Length: 9\r\n\r\n{{".encode())
-                done.wait(SECONDS)
+                done.wait(PATIENCE)
 
         thread = Thread(target=stall)
         thread.start()
         port = listener.getsockname()[1]
-        client = PrisjaktClient(f"http://127.0.0.1:{port}", http, clock=now, timeout=(SECONDS, 0.1))
+        client = PrisjaktClient(f"http://127.0.0.1:{port}", http, clock=now, timeout=(PATIENCE, 1))
         raised: type[Exception] | None = None
         try:
             client.create_event(PIXEL, event())
@@ -418,7 +419,7 @@ def test_a_redirect_to_nowhere_is_no_answer(location: str, http: Session) -> Non
         thread.start()
         port = listener.getsockname()[1]
         client = PrisjaktClient(
-            f"http://127.0.0.1:{port}", http, clock=now, timeout=(SECONDS, SECONDS)
+            f"http://127.0.0.1:{port}", http, clock=now, timeout=(PATIENCE, PATIENCE)
         )
         answer = not_answered(client)
         thread.join()

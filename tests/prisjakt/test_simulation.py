@@ -10,7 +10,8 @@ from decimal import Decimal
 
 import pytest
 from requests import Session
-from tests.prisjakt.world import OAUTH, PAIR, PIXEL, SECONDS, SECRET, SHOP, Recorder, event, now
+from tests.conftest import PATIENCE
+from tests.prisjakt.world import OAUTH, PAIR, PIXEL, SECRET, SHOP, Recorder, event, now
 from tests.sender.world import BARE_CLICK_ID, CLICK_ID, START, Clock
 
 from prisjakt_relay.errors import (
@@ -50,14 +51,14 @@ def client_at(
     http: Session,
     credentials: Credentials | None = None,
 ) -> PrisjaktClient:
-    tokens = Tokens(server.token_address, http, clock=now, timeout=(SECONDS, SECONDS))
+    tokens = Tokens(server.token_address, http, clock=now, timeout=(PATIENCE, PATIENCE))
     return PrisjaktClient(
         server.base_address,
         http,
         clock=now,
         tokens=tokens,
         credentials=credentials,
-        timeout=(SECONDS, SECONDS),
+        timeout=(PATIENCE, PATIENCE),
     )
 
 

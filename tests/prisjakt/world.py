@@ -20,7 +20,6 @@ SHOP = 123_456
 SECRET = "hush-hush"
 PAIR = HeaderPair("shop-1", SECRET)
 OAUTH = OAuth("shop-1", SECRET)
-SECONDS = 5.0
 
 
 def now() -> datetime:
