@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
+from tests.conftest import PATIENCE
 
 from prisjakt_relay.local import project
 from prisjakt_relay.local.deliveries import RECORDED_UNTIL, Delivery
@@ -32,7 +33,6 @@ from prisjakt_relay.operations.stack import Stack, find_local
 from prisjakt_relay.reconciler.progress import ProgressBook
 
 PORT = 18_831 + os.getpid() % 380 * 3  # two runs at the same time do not meet
-SECONDS = 60.0
 
 Lines = list[dict[str, Any]]
 CREDENTIALS = {"prisjakt_client_id": "shop-1", "prisjakt_client_secret": "not-so-secret"}
@@ -147,10 +147,10 @@ def held(system: LocalSystem, order_id: str) -> list[Any]:
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > end:
-            pytest.fail(f"not within {SECONDS:.0f} s: {what}")
+            pytest.fail(f"not within {PATIENCE:.0f} s: {what}")
         time.sleep(0.1)
 
 

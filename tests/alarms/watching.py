@@ -27,21 +27,21 @@ import urllib3
 from tests.alarms.deployed import WITH_ALL_ALARMS, Resolver, alarms
 from tests.alarms.evaluation import HOUR, Alarm, Metric, Sample, speaking
 from tests.benchmark.template import Stack as Template
+from tests.conftest import PATIENCE
 
 from prisjakt_relay.local.aws import REGION, STACK
 from prisjakt_relay.local.shop_systems import Heard
 from prisjakt_relay.local.system import Line, LocalSystem, parsed_line
 
 FUNCTIONS: Final = ("Receiver", "Sender", "Reconciler")
-_SECONDS: Final = 120.0
 _REPORT: Final = re.compile(r"REPORT RequestId: (\S+)\tDuration: ([0-9.]+) ms")
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + _SECONDS
+    end = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > end:
-            pytest.fail(f"not within {_SECONDS:.0f} s: {what}")
+            pytest.fail(f"not within {PATIENCE:.0f} s: {what}")
         time.sleep(0.1)
 
 

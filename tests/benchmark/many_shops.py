@@ -147,7 +147,8 @@ class ShopApis(Reconciling):
         self.hanging = frozenset(hanging)
         self.visits: defaultdict[int, set[str]] = defaultdict(set)
         self.seconds: list[float] = []
-        self.unvisited: list[int] = []
+        self._put_off: defaultdict[str, set[datetime]] = defaultdict(set)
+        self._left_over: set[datetime] = set()
 
     def _system(self, shop: Shop) -> ShopSystem:
         """As shops have it: Shopify's standard plan, a host that takes a request a second."""
@@ -175,8 +176,18 @@ class ShopApis(Reconciling):
             wait=self.world.spend,
         )
 
+    def _emit(self, event: str, *, age: float | None = None, **fields: Any) -> None:
+        if event == "reconcile_put_off":
+            self._put_off[fields["shop"]].add(self._began[-1])
+        super()._emit(event, age=age, **fields)
+
+    def _note_gap(self, shop: str, *told: str) -> None:
+        self._left_over = self._put_off[shop]
+        super()._note_gap(shop, *told)
+
     def _may_fail(self, begun: datetime) -> bool:
-        return begun < TROUBLE[1] or super()._may_fail(begun)
+        """For a shop there may also have been no time left."""
+        return begun < TROUBLE[1] or begun in self._left_over or super()._may_fail(begun)
 
 
 class _Usual:

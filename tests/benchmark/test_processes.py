@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.benchmark.processes import Memory, Sample, cpu_by_role, memory, sample
 from tests.benchmark.trace_ids import kept_per_call
+from tests.conftest import PATIENCE
 
 MB = 1_000_000
 
@@ -126,7 +127,7 @@ def test_a_function_is_told_by_its_name() -> None:
 
 def _sampled(wanted: set[int]) -> list[Sample]:
     """Once the children have become what they are to be."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         found = sample({os.getpid(): "us"})
         if wanted <= {each.pid for each in found} and any(each.role == "sender" for each in found):

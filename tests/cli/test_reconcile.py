@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.cli.calling import Called, local
 from tests.cli.orders import credentials, model, new_shop
-from tests.conftest import LOCAL_PORT
+from tests.conftest import LOCAL_PORT, PATIENCE
 from tests.operations.shop_orders import (
     HOURS,
     PagedApi,
@@ -31,7 +31,6 @@ from prisjakt_relay.operations import backfilling, platform_access
 from prisjakt_relay.operations.stack import Stack
 from prisjakt_relay.platform_api.interface import Page
 
-SECONDS = 60.0
 SAMPLES = {
     "shopify": ("orders-create-paid", "orders/create"),
     "woocommerce": ("made-purchase-paid", "order.created"),
@@ -76,7 +75,7 @@ def said(called: Called) -> str:
 
 def system_of(system: LocalSystem, shop: str) -> ShopSystem:
     """The simulated shop system, which the local system makes within moments."""
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE
     while (found := system.shop_systems.of(shop)) is None:
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -95,7 +94,7 @@ def place(system: LocalSystem, shop: str, platform: str) -> str:
 
 def repeated_until_well(*command: str) -> Called:
     """A sender takes a moment."""
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE
     while True:
         called = local(*command)
         if called.code == 0 or time.monotonic() > end:
@@ -115,7 +114,7 @@ def test_a_delivery_that_was_lost_is_found_and_sent_and_nothing_is_left(
     lost = place(local_system, shop, platform)
     where = f"--local --port {LOCAL_PORT}"
 
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE
     while local("reconcile", shop, "--json").json["in_ledger"] == 0:
         assert time.monotonic() < end
         time.sleep(0.2)

@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import ports
+from tests.conftest import PATIENCE, ports
 
 from prisjakt_relay.local.front import Front
 
@@ -34,7 +34,7 @@ def front() -> Iterator[Front]:
 
 @pytest.fixture
 def connection(front: Front) -> Iterator[HTTPConnection]:  # noqa: ARG001
-    with closing(HTTPConnection("127.0.0.1", PORT, timeout=5)) as connection:
+    with closing(HTTPConnection("127.0.0.1", PORT, timeout=PATIENCE)) as connection:
         yield connection
 
 

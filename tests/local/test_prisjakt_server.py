@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+from tests.conftest import PATIENCE
 
 from prisjakt_relay.local import prisjakt_server
 from prisjakt_relay.local.prisjakt_model import PrisjaktModel
@@ -20,7 +21,6 @@ from prisjakt_relay.local.prisjakt_server import PrisjaktServer, create_app, ser
 PIXEL = "5c034de4-8e86-4d16-9fd1-20cfec6c97e4"
 PAIR = {"client-id": "shop", "client-secret": "secret"}
 INTERVAL = {"from": "2026-02-15T00:00:00Z", "to": "2026-04-15T00:00:00Z"}
-SECONDS = 30
 
 
 @pytest.fixture
@@ -48,33 +48,33 @@ def event(reference: str = "order-1") -> dict[str, object]:
 
 
 def post(
-    server: PrisjaktServer, reference: str = "order-1", timeout: float = SECONDS
+    server: PrisjaktServer, reference: str = "order-1", timeout: float = PATIENCE
 ) -> requests.Response:
     address = f"{server.base_address}/pixels/{PIXEL}/events"
     return requests.post(address, json=event(reference), timeout=timeout)
 
 
 def stored(server: PrisjaktServer) -> list[dict[str, Any]]:
-    answer = requests.get(f"{server.address}/_simulated/events", timeout=SECONDS)
+    answer = requests.get(f"{server.address}/_simulated/events", timeout=PATIENCE)
     assert answer.status_code == 200
     records: list[dict[str, Any]] = answer.json()
     return records
 
 
 def spoil(server: PrisjaktServer, *faults: dict[str, object]) -> requests.Response:
-    return requests.post(f"{server.address}/_simulated/faults", json=faults, timeout=SECONDS)
+    return requests.post(f"{server.address}/_simulated/faults", json=faults, timeout=PATIENCE)
 
 
 def test_an_event_is_posted_and_read_back_with_a_token(server: PrisjaktServer) -> None:
     """The documented round: POST, 201, token, GET."""
     posted = post(server)
     form = {"grant_type": "client_credentials", "client_id": "shop", "client_secret": "secret"}
-    token = requests.post(server.token_address, data=form, timeout=SECONDS).json()["access_token"]
+    token = requests.post(server.token_address, data=form, timeout=PATIENCE).json()["access_token"]
     answer = requests.get(
         f"{server.base_address}/pixels/{PIXEL}/events",
         params={**INTERVAL, "event_name": "purchase"},
         headers={"Authorization": f"Bearer {token}"},
-        timeout=SECONDS,
+        timeout=PATIENCE,
     )
 
     assert (posted.status_code, posted.content) == (201, b"")
@@ -92,7 +92,7 @@ def test_links_lead_back_to_this_server(server: PrisjaktServer) -> None:
     address: str | None = f"{server.base_address}/pixels/{PIXEL}/events?per_page=1"
     seen, query = [], INTERVAL
     while address:
-        answer = requests.get(address, params=query, headers=PAIR, timeout=SECONDS)
+        answer = requests.get(address, params=query, headers=PAIR, timeout=PATIENCE)
         seen += [element["external_event_id"] for element in answer.json()]
         address, query = answer.links.get("next", {}).get("url"), {}
 
@@ -101,8 +101,8 @@ def test_links_lead_back_to_this_server(server: PrisjaktServer) -> None:
 
 def test_a_refusal_is_a_problem_in_json(server: PrisjaktServer) -> None:
     """Paths outside the API are refused in the same form."""
-    answer = requests.get(f"{server.base_address}/pixels/{PIXEL}/events", timeout=SECONDS)
-    nothing = requests.put(f"{server.address}//nothing", timeout=SECONDS)
+    answer = requests.get(f"{server.base_address}/pixels/{PIXEL}/events", timeout=PATIENCE)
+    nothing = requests.put(f"{server.address}//nothing", timeout=PATIENCE)
 
     assert (answer.status_code, answer.json()["status"]) == (401, 401)
     assert (nothing.status_code, nothing.json()["status"]) == (404, 404)
@@ -112,7 +112,7 @@ def test_what_is_stored_can_be_seen_and_forgotten(server: PrisjaktServer) -> Non
     """With more than the API shows, and without credentials."""
     post(server)
     record = stored(server)[0]
-    forgotten = requests.delete(f"{server.address}/_simulated/events", timeout=SECONDS)
+    forgotten = requests.delete(f"{server.address}/_simulated/events", timeout=PATIENCE)
 
     assert record["pixel_id"] == PIXEL
     assert record["signed_click_id"] == event()["signed_click_id"]
@@ -209,7 +209,7 @@ def test_a_hang_outlasts_the_client_and_ends_with_the_server(model: PrisjaktMode
 def test_a_fault_that_makes_no_sense_is_refused(server: PrisjaktServer, faults: object) -> None:
     """A misspelt rule would otherwise let a test pass for nothing."""
     address = f"{server.address}/_simulated/faults"
-    answer = requests.post(address, json=faults, timeout=SECONDS)
+    answer = requests.post(address, json=faults, timeout=PATIENCE)
 
     assert answer.status_code == 400
     assert answer.json()
@@ -220,25 +220,25 @@ def test_faults_can_be_taken_back(server: PrisjaktServer) -> None:
     """An outage that lasts until it is over."""
     spoil(server, {"kind": "status", "times": 1_000_000})
     down = post(server)
-    requests.delete(f"{server.address}/_simulated/faults", timeout=SECONDS)
+    requests.delete(f"{server.address}/_simulated/faults", timeout=PATIENCE)
 
     assert (down.status_code, post(server).status_code) == (503, 201)
 
 
 def control(server: PrisjaktServer, method: str, what: str, **body: Any) -> requests.Response:
     address = f"{server.address}/_simulated/{what}"
-    return requests.request(method, address, timeout=SECONDS, **body)
+    return requests.request(method, address, timeout=PATIENCE, **body)
 
 
 def token(server: PrisjaktServer) -> dict[str, str]:
     form = {"grant_type": "client_credentials", "client_id": "shop", "client_secret": "secret"}
-    answer = requests.post(server.token_address, data=form, timeout=SECONDS)
+    answer = requests.post(server.token_address, data=form, timeout=PATIENCE)
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
 def listed(server: PrisjaktServer, headers: dict[str, str]) -> int:
     address = f"{server.base_address}/pixels/{PIXEL}/events"
-    return requests.get(address, params=INTERVAL, headers=headers, timeout=SECONDS).status_code
+    return requests.get(address, params=INTERVAL, headers=headers, timeout=PATIENCE).status_code
 
 
 def test_events_are_corrected_in_an_array(server: PrisjaktServer) -> None:
@@ -249,7 +249,7 @@ def test_events_are_corrected_in_an_array(server: PrisjaktServer) -> None:
         f"{server.base_address}/pixels/{PIXEL}/events",
         json=[corrected],
         headers=token(server),
-        timeout=SECONDS,
+        timeout=PATIENCE,
     )
 
     assert (answer.status_code, answer.content) == (204, b"")
@@ -339,7 +339,7 @@ def test_every_request_is_remembered_in_order_with_its_outcome(server: PrisjaktS
     post(server)
     listed(server, bearer)
     listed(server, {})
-    requests.get(f"{server.address}/nothing", headers=PAIR, timeout=SECONDS)
+    requests.get(f"{server.address}/nothing", headers=PAIR, timeout=PATIENCE)
     stored(server)
 
     events = f"/click-conversion/pixels/{PIXEL}/events"

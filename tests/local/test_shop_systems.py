@@ -11,6 +11,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from tests.conftest import PATIENCE
 from tests.platform_api.shop_session import ShopSession
 
 from prisjakt_relay.local import deliveries
@@ -31,7 +32,6 @@ ADDRESS = "http://127.0.0.1:8787"
 SAMPLES = {"shopify": "orders-create-paid", "woocommerce": "9.8.1-paid"}
 PLACED = {"shopify": "orders/create", "woocommerce": "order.created"}
 PLATFORMS = pytest.mark.parametrize("platform", ["shopify", "woocommerce"])
-SECONDS = 10.0
 
 
 class Relay:
@@ -198,7 +198,7 @@ def test_what_shopify_could_not_deliver_it_delivers_later() -> None:
 
     relay.systems.put("mine", order_of("shopify"), "orders/create")
 
-    assert relay.was_sent.wait(SECONDS)
+    assert relay.was_sent.wait(PATIENCE)
     relay.systems.close()
     assert relay.sent[0].body == relay.sent[1].body
     assert relay.heard[0] == ("mine", "orders/create", 503)
@@ -215,7 +215,7 @@ def test_closed_systems_deliver_nothing_later() -> None:
     relay.systems.close()
     relay.systems.put("yours", order_of("shopify"), "orders/create")
 
-    waiting.join(SECONDS)
+    waiting.join(PATIENCE)
     assert not waiting.is_alive()
     assert relay.systems._timers == {waiting}
     assert len(relay.sent) == 2
@@ -237,7 +237,7 @@ def test_a_systems_calls_come_one_at_a_time(relay: Relay) -> None:
 
     relay.systems.deliver = take
     relay.systems.put("mine", order_of("woocommerce"), "order.created")
-    asking.join(SECONDS)
+    asking.join(PATIENCE)
 
     assert answered == [False]
     assert not asking.is_alive()

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from tests.conftest import PATIENCE
 
 from prisjakt_relay import ledger
 from prisjakt_relay.conversion import Conversion
@@ -23,7 +24,6 @@ from prisjakt_relay.local.system import LocalSystem, sample_shops
 from prisjakt_relay.operations.stack import Stack
 from prisjakt_relay.outcomes import DeathReason
 
-SECONDS = 60.0
 REFUSAL = Problem(
     status=400, title="Not valid", detail="See fields", field_errors={"data.amount": "odd"}
 )
@@ -144,8 +144,8 @@ def letters(stack: Stack) -> list[str]:
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > end:
-            pytest.fail(f"not within {SECONDS:.0f} s: {what}")
+            pytest.fail(f"not within {PATIENCE:.0f} s: {what}")
         time.sleep(0.05)

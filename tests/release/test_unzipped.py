@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 import urllib3
 from samtranslator.yaml_helper import yaml_parse
+from tests.conftest import PATIENCE
 from tests.operations.measuring import free_port
 from tests.release import archive, sources
 from tests.test_artifacts import ENVIRONMENT, HANDLERS, RUNTIME
@@ -37,7 +38,6 @@ from prisjakt_relay.local.prisjakt_server import create_app, serve
 from prisjakt_relay.local.system import sample_shops
 
 ROOT = project.root()
-SECONDS = 60.0
 COMPILED = "*.so"
 
 
@@ -276,7 +276,7 @@ def test_a_delivery_goes_through_what_was_unzipped(
 
 
 def _events(model: PrisjaktModel) -> list[dict[str, Any]]:
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + PATIENCE
     while not model.events:
         assert time.monotonic() < end, "nothing came to Prisjakt"
         time.sleep(0.05)
