@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -31,7 +32,7 @@ NOT_IN_CI: Final = {
     "bench": "measures for minutes on a quiet machine",
     "bench-orders": "measures for minutes on a quiet machine",
     "bench-reconcile": "measures for minutes on a quiet machine",
-    "campaign": "runs for an hour; its worlds are those of tests/simulation",
+    "campaign": "runs for half an hour; its worlds are those of tests/simulation",
     "demo": "test-wheel runs the same demo, from the wheel",
     "deploy": "needs an AWS account; validate and test-artifacts check what it deploys",
     "fuzz": "a million inputs; tests/security throws some of them",
@@ -83,6 +84,15 @@ def made(text: str) -> set[str]:
     in_blocks = "".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
     inline = re.findall(r"(?:^ {4}|`)make ([a-z][a-z-]*)", pages.prose(text), re.MULTILINE)
     return {*inline, *re.findall(r"^make ([a-z][a-z-]*)", in_blocks, re.MULTILINE)}
+
+
+def test_the_readme_says_what_was_proved() -> None:
+    proof: dict[str, Any] = json.loads(text_of("docs/proof.json"))
+
+    assert f"[{proof['campaign']['worlds']:,} worlds](docs/proof.md)" in README
+    assert f"{len(proof['bugs']['bugs'])} planted bugs" in README
+    assert (proof["campaign"]["broken"], proof["bugs"]["broken"]) == (None, [])
+    assert len({figures["code"] for figures in proof.values()}) == 1
 
 
 @every_page
