@@ -27,7 +27,7 @@ from prisjakt_relay.platforms import shop_from
 from prisjakt_relay.shop import Shop
 
 NOW = datetime(2026, 11, 21, 0, 0, tzinfo=UTC)  # every sample delivery is a little older
-PATIENCE: Final = 120.0  # seconds for what always comes, on a machine with much else to do
+PATIENCE: Final = 300.0  # seconds for what always comes, on a machine with much else to do
 
 _SYSTEMS: Final = ("shared", "privacy", "storefront", "front", "command")
 _PROCESSES: Final = 780  # so that all ports are below those that the operating system gives out
