@@ -87,12 +87,19 @@ def embedded_aws() -> Iterator[EmbeddedAws]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def patient_aws(embedded_aws: EmbeddedAws) -> Iterator[EmbeddedAws]:
-    """The same, whose answers the functions may wait for as long as a busy machine takes."""
+@contextmanager
+def patient_functions() -> Iterator[None]:
+    """They wait for AWS as long as a busy machine takes to answer."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aws, "CONNECT_SECONDS", PATIENCE)
         patch.setattr(aws, "READ_SECONDS", PATIENCE)
+        yield
+
+
+@pytest.fixture(scope="module")
+def patient_aws(embedded_aws: EmbeddedAws) -> Iterator[EmbeddedAws]:
+    """The same, for tests of the functions, which are not about how long it takes."""
+    with patient_functions():
         yield embedded_aws
 
 

@@ -21,7 +21,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import PATIENCE
+from tests.conftest import PATIENCE, patient_functions
 
 from prisjakt_relay.aws import ATTEMPT, CONNECT_SECONDS, READ_SECONDS, Service, until
 from prisjakt_relay.errors import AwsError, SetupError, StorageError
@@ -503,11 +503,10 @@ def test_a_mistake_of_ours_is_not_tried_again(now: datetime) -> None:
 
 
 @pytest.fixture
-def embedded(embedded_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Whose answers may take long on a busy machine; nothing here is about that."""
-    monkeypatch.setattr("prisjakt_relay.aws.CONNECT_SECONDS", PATIENCE)
-    monkeypatch.setattr("prisjakt_relay.aws.READ_SECONDS", PATIENCE)
-    return ENVIRONMENT | {"AWS_ENDPOINT_URL": embedded_aws.endpoint}
+def embedded(embedded_aws: EmbeddedAws) -> Iterator[dict[str, str]]:
+    """Not `patient_aws`, which would be so for the tests of the time-outs, too."""
+    with patient_functions():
+        yield ENVIRONMENT | {"AWS_ENDPOINT_URL": embedded_aws.endpoint}
 
 
 @pytest.fixture
